@@ -4,7 +4,6 @@
 package archive
 
 import (
-	"bytes"
 	"strings"
 	"time"
 )
@@ -64,8 +63,23 @@ type Entry struct {
 	HardLink   string // path of an earlier entry that is the same inode; "" if none
 	Sparse     bool   // fewer blocks than bytes: restored with holes
 	Xattrs     []Xattr
-	Digest     []byte // of the whole content: see rdiff.Signer
+	Digest     Digest
 }
+
+// A Digest identifies the whole content of a regular file: the start of a
+// hash over the hashes of its blocks, so that making it costs nothing beside
+// a signature of the same block length. The zero Digest is none.
+type Digest struct {
+	BlockLen int // bytes
+	Sum      [DigestLen]byte
+}
+
+// DigestLen is the length of a digest's sum in bytes: enough to tell damage
+// and edits apart from identity; forgery is the encryption's business.
+const DigestLen = 16
+
+// Known reports whether d is a digest at all.
+func (d Digest) Known() bool { return d.BlockLen > 0 }
 
 // An Xattr is one extended attribute, POSIX ACLs and file capabilities
 // included ("system.posix_acl_access", "security.capability").
@@ -126,9 +140,4 @@ func SameStat(a, b *Entry) bool {
 
 func sameOwner(a, b *Entry) bool {
 	return a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID
-}
-
-// SameDigest reports whether both entries carry a digest and the digests agree.
-func SameDigest(a, b *Entry) bool {
-	return len(a.Digest) > 0 && bytes.Equal(a.Digest, b.Digest)
 }
