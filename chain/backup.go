@@ -1,0 +1,559 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tklbam/chain/collection"
+	"tklbam/chain/filename"
+	"tklbam/chain/manifest"
+	"tklbam/chain/rdiff"
+	"tklbam/chain/seal"
+	"tklbam/chain/state"
+	"tklbam/chain/timeexpr"
+)
+
+// BackupOptions say what to back up, where to, and how.
+type BackupOptions struct {
+	Store      Store
+	Scan       func() (Source, error) // begins a scan of the tree
+	Secret     []byte
+	WeakSecret bool          // chosen by a person: makes guessing it costly
+	Encoding   seal.Encoding // of a chain that this session starts
+	Frequency  timeexpr.Frequency
+	VolumeSize int64  // bytes, as stored
+	Cache      string // directory for this target's cache and the journal of an unfinished session
+	Hostname   string
+	Localdir   string
+	NoResume   bool // give up an unfinished session instead of going on with it
+	Simulate   bool // compare only: nothing is stored, locally or in the target
+	Report     Reporter
+	Clock      func() time.Time
+}
+
+// A session is a backup under way.
+type session struct {
+	BackupOptions
+	report *counted
+	dir    string // of the journal and the spools
+	cache  *cache
+	coll   *collection.Collection
+	chain  []*collection.Set // that it extends; none for a full backup
+	enc    seal.Encoding
+	sealer *seal.Sealer
+	opener *seal.Opener
+	name   filename.Name
+	sum    Summary
+
+	journal *journal
+	layer   *spool
+	sigs    *spool
+	refresh string // file with the layer of local corrections
+}
+
+// Backup runs one session: it goes on with one that was interrupted, or
+// extends the newest chain, or starts a new one. Nothing counts until the
+// manifest is stored, last of all; what an interrupted session has stored by
+// then is used by the next.
+func Backup(ctx context.Context, o BackupOptions) (*Summary, error) {
+	started := o.Clock()
+	s := &session{BackupOptions: o, report: &counted{Reporter: o.Report}}
+	s.Report = s.report
+	err := s.run(ctx)
+	s.sum.Warnings, s.sum.Lost = s.report.warnings.Load(), s.report.lost.Load()
+	s.sum.Elapsed = o.Clock().Sub(started)
+	return &s.sum, err
+}
+
+func (s *session) run(ctx context.Context) (err error) {
+	if s.coll, err = collect(ctx, s.Store); err != nil {
+		return err
+	}
+	if s.cache, err = openCache(s.Cache); err != nil {
+		return fmt.Errorf("open cache: %w", err)
+	}
+	s.opener = seal.NewOpener(s.Secret, seal.OpenOptions{})
+	if err := s.choose(ctx); err != nil {
+		return err
+	}
+	s.dir = sessionDir(s.Cache)
+	if s.Simulate {
+		if s.dir, err = os.MkdirTemp(s.Cache, "simulate-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(s.dir)
+		s.Store = nowhere{s.Store}
+	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	defer s.close()
+	err = s.produce(ctx)
+	if errors.Is(err, errStale) {
+		if err = s.rollBack(ctx); err == nil {
+			err = s.produce(ctx)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.commit(ctx)
+}
+
+// choose decides between full and incremental, and for an incremental brings
+// the cache up to the chain and checks the secret against it.
+func (s *session) choose(ctx context.Context) error {
+	now := s.Clock().UTC()
+	d := s.coll.Decide(now, s.Frequency)
+	for _, w := range d.Warnings {
+		s.report.Problem(Problem{Err: errors.New(w)})
+	}
+	s.sum.Full, s.sum.Reason = d.Full, d.Reason
+	at, err := s.time(now)
+	if err != nil {
+		return err
+	}
+	s.name = filename.Name{Kind: filename.Volume, Full: d.Full, End: at}
+	s.enc = s.Encoding
+	if d.Full {
+		err = s.checkNewest(ctx)
+	} else {
+		err = s.extend(ctx, pointers(d.Chain.Sets()))
+	}
+	if err != nil {
+		return err
+	}
+	s.name.Suffix = s.enc.Suffix()
+	s.sealer, err = seal.NewSealer(seal.Options{Encoding: s.enc, Secret: s.Secret, WeakSecret: s.WeakSecret})
+	return err
+}
+
+// time is the session's: later than any there is, whatever the clock says.
+func (s *session) time(now time.Time) (time.Time, error) {
+	last := s.coll.Newest()
+	at, _, err := collection.NextTime(now, last)
+	if behind := at.Sub(now); behind > time.Minute {
+		s.report.Problem(Problem{Err: fmt.Errorf("the clock says %s, but the newest backup is of %s: this one is recorded as of %s",
+			now.Format(time.RFC3339), last.Format(time.RFC3339), at.Format(time.RFC3339))})
+	}
+	return at, err
+}
+
+// checkNewest keeps a full backup that is merely due from starting a chain
+// under another secret than the one before: whoever wants that asks for a
+// full backup.
+func (s *session) checkNewest(ctx context.Context) error {
+	if len(s.coll.Chains) == 0 || s.Frequency.Now() {
+		return nil
+	}
+	sets := pointers(s.coll.Chains[len(s.coll.Chains)-1].Sets())
+	_, err := readManifest(ctx, s.Store, s.opener, sets[len(sets)-1])
+	if errors.Is(err, ErrWrongSecret) {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (s *session) extend(ctx context.Context, sets []*collection.Set) error {
+	last := sets[len(sets)-1]
+	enc, err := seal.ParseSuffix(sets[0].Suffix)
+	if err != nil {
+		return err
+	}
+	s.chain, s.enc, s.name.Start = sets, enc, last.End
+	if s.cache.known(sets) != len(sets) || !s.cache.usable() {
+		// Before anything of the chain is read, its manifest tells whether
+		// the secret is the right one.
+		if _, err := readManifest(ctx, s.Store, s.opener, last); err != nil {
+			return err
+		}
+	} else if err := s.cache.checkSecret(s.opener); err != nil {
+		return err
+	}
+	return s.cache.sync(ctx, s.Store, s.opener, sets, s.report)
+}
+
+// open takes up the journal of an interrupted session, or starts one.
+func (s *session) open(ctx context.Context) error {
+	if err := s.takeUp(ctx); err != nil {
+		return err
+	}
+	if s.journal == nil {
+		if err := s.start(); err != nil {
+			return fmt.Errorf("start session: %w", err)
+		}
+	}
+	return s.openSpools()
+}
+
+// takeUp goes on with an interrupted session if it is the one this would be:
+// of the same tree, on the same chain, under the same secret. Volumes that
+// the target does not have as the journal says are made again.
+func (s *session) takeUp(ctx context.Context) error {
+	j, err := openJournal(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if finished(s.coll, j.session.End) {
+		return errors.Join(j.Close(), j.remove()) // it was killed after its manifest was stored
+	}
+	if why := s.differs(j); why != "" {
+		s.report.Note("the interrupted session of " + j.session.End.Format(time.RFC3339) + " is given up: " + why)
+		err := s.discard(ctx, j.volumes)
+		return errors.Join(err, j.Close(), j.remove())
+	}
+	s.name.End, s.journal, s.sum.Resumed = j.session.End, j, true
+	return s.keep(ctx, s.stored(ctx, j))
+}
+
+// keep drops the volumes after the first n of the session, here and in the
+// target.
+func (s *session) keep(ctx context.Context, n int) error {
+	dropped := s.journal.volumes[n:]
+	if err := s.journal.keep(n); err != nil {
+		return err
+	}
+	return s.discard(ctx, dropped)
+}
+
+// differs says why an interrupted session can't be gone on with, "" if it can.
+func (s *session) differs(j *journal) string {
+	is := j.session
+	var start time.Time
+	if len(s.chain) > 0 {
+		start = s.chain[len(s.chain)-1].End
+	}
+	switch {
+	case s.NoResume:
+		return "resuming is disabled"
+	case is.Full != s.name.Full:
+		return "the next backup is of another kind"
+	case string(is.Localdir) != s.Localdir:
+		return "it was of " + string(is.Localdir)
+	case is.Suffix != s.name.Suffix:
+		return "it has another encryption"
+	case !is.Start.Equal(start):
+		return "the chain has changed since"
+	case checkSealed(s.opener, bytes.NewReader(is.Check), s.enc) != nil:
+		return "it has another secret"
+	}
+	return ""
+}
+
+// stored counts the leading volumes of a journal that the target has. A
+// volume is journaled before it appears, so the last ones are compared with
+// their hashes: what lies under their names could be older.
+func (s *session) stored(ctx context.Context, j *journal) int {
+	set := unfinished(s.coll, j.session.End)
+	for i, v := range j.volumes {
+		file, ok := set.Volume(v.Volume.Number)
+		if !ok || file.File.Name != v.Name || file.File.Size != v.Size {
+			return i
+		}
+		if i < len(j.volumes)-inFlight {
+			continue
+		}
+		f := fetchVolume(ctx, s.Store, s.dir, v.Volume.volume(), set)
+		f.close()
+		if f.err != nil || f.damaged != nil {
+			return i
+		}
+	}
+	return len(j.volumes)
+}
+
+// discard removes volumes that nothing uses from the target. A target that
+// forbids it keeps them as leftovers.
+func (s *session) discard(ctx context.Context, volumes []journalVolume) error {
+	for _, v := range volumes {
+		if err := s.Store.Delete(ctx, v.Name); err != nil {
+			if cerr := ctx.Err(); cerr != nil {
+				return cerr
+			}
+			s.report.Problem(Problem{Err: fmt.Errorf("remove %q: %w", v.Name, err)})
+		}
+	}
+	return nil
+}
+
+func (s *session) start() error {
+	var check bytes.Buffer
+	err := s.seal(&check, s.enc, copyFrom([]byte("tklbam")))
+	if err != nil {
+		return err
+	}
+	s.journal, err = createJournal(s.dir, journalSession{
+		Full: s.name.Full, Start: s.name.Start, End: s.name.End,
+		Suffix: s.name.Suffix, Localdir: []byte(s.Localdir), Check: check.Bytes(),
+	})
+	return err
+}
+
+func (s *session) openSpools() (err error) {
+	m := s.journal.mark()
+	if s.layer, err = openSpool(filepath.Join(s.dir, layerName), m.Index); err != nil {
+		return err
+	}
+	if s.sigs, err = openSpool(filepath.Join(s.dir, signaturesName), m.Signatures); err != nil {
+		s.layer.Close()
+		return err
+	}
+	s.refresh = filepath.Join(s.dir, "refresh")
+	return nil
+}
+
+func (s *session) close() {
+	for _, c := range []io.Closer{s.layer, s.sigs, s.journal} {
+		c.Close()
+	}
+}
+
+// rollBack takes the session back to where it had not yet begun the file it
+// was interrupted in, for that has changed since.
+func (s *session) rollBack(ctx context.Context) error {
+	path := string(s.journal.mark().Path)
+	n := len(s.journal.volumes)
+	for n > 0 && s.journal.volumes[n-1].Mark.Piece > 0 && string(s.journal.volumes[n-1].Mark.Path) == path {
+		n--
+	}
+	s.report.Note(fmt.Sprintf("%q changed since the interruption: %d volumes are made again", path, len(s.journal.volumes)-n))
+	if err := s.keep(ctx, n); err != nil {
+		return err
+	}
+	m := s.journal.mark()
+	return errors.Join(s.layer.truncate(m.Index), s.sigs.truncate(m.Signatures))
+}
+
+// produce compares the tree with the state and stores the volumes.
+func (s *session) produce(ctx context.Context) error {
+	s.report.Phase("backing up")
+	src, err := s.Scan()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	old, err := s.oldState()
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return writeFile(s.refresh, func(w io.Writer) error {
+		return s.pipeline(ctx, src, old.Stream, state.NewWriter(w))
+	})
+}
+
+func (s *session) pipeline(ctx context.Context, src Source, old state.Stream, refresh *state.Writer) error {
+	m := s.journal.mark()
+	layer, err := s.layerWriter(m)
+	if err != nil {
+		return err
+	}
+	u := &uploader{
+		ctx: ctx, store: s.Store, sealer: s.sealer, pool: &bufferPool{}, name: s.name, volSize: s.VolumeSize,
+		next: len(s.journal.volumes) + 1, journal: s.journal, report: s.report, durable: s.durable,
+	}
+	u.start()
+	s.sum.Files, s.sum.SourceBytes, s.sum.Unchanged = 0, 0, 0
+	p := &producer{
+		src: src, old: old, set: len(s.chain), oldSigs: s.signature,
+		blocks: newBlockWriter(s.blockSize(), u.pool, u.add), layer: layer, sigs: s.sigs, refresh: refresh,
+		resume: m, counts: m.Counts, sum: &s.sum, report: s.report,
+	}
+	if err := p.run(ctx); err != nil {
+		u.abort(err)
+		if cause := u.err; cause != nil && !errors.Is(err, errStale) {
+			return cause
+		}
+		return err
+	}
+	if err := u.finish(); err != nil {
+		return err
+	}
+	s.sum.New, s.sum.Changed, s.sum.Deleted, s.sum.ReadBytes = p.counts.New, p.counts.Changed, p.counts.Deleted, p.counts.Read
+	return errors.Join(layer.Close(), s.layer.flush(), s.sigs.flush(), refresh.Close())
+}
+
+// layerWriter writes the session's layer on from m.
+func (s *session) layerWriter(m mark) (*state.Writer, error) {
+	if !m.Started {
+		return state.NewWriter(s.layer), nil
+	}
+	return state.Continue(s.layer, s.layer.reader())
+}
+
+// durable makes the local side of a mark survive a crash.
+func (s *session) durable(mark) error {
+	return errors.Join(s.layer.Sync(), s.sigs.Sync())
+}
+
+// blockSize suits volumes: at least eight blocks make one.
+func (s *session) blockSize() int {
+	return int(min(blockSize, max(s.VolumeSize/8, 64<<10)))
+}
+
+// An oldState is what an incremental session compares with.
+type oldState struct {
+	state.Stream
+	io.Closer
+}
+
+func (s *session) oldState() (oldState, error) {
+	if len(s.chain) == 0 {
+		return oldState{state.Empty, io.NopCloser(nil)}, nil
+	}
+	st, err := s.cache.state()
+	if err != nil {
+		return oldState{}, err
+	}
+	return oldState{st, st}, nil
+}
+
+// signature opens the signature the chain has of an item.
+func (s *session) signature(item *state.Item) (*rdiff.Signature, io.Closer, error) {
+	f, err := os.Open(s.cache.path(s.cache.head.Sets[item.Set].Local))
+	if err != nil {
+		return nil, nil, err
+	}
+	sig, err := rdiff.OpenSignature(section{f, item.Signature.Offset, item.Signature.Length}, item.Signature.Length)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return sig, f, nil
+}
+
+// commit stores the signature file and, last, the manifest; then the cache
+// follows. A crash before the manifest leaves a session to go on with; after
+// it, a finished one.
+func (s *session) commit(ctx context.Context) error {
+	s.report.Phase("storing signatures")
+	name := s.name
+	name.Kind = filename.Signatures
+	sigSize, err := s.put(ctx, name, s.enc, func(w io.Writer) error {
+		layer, err := state.NewReader(s.layer.reader())
+		if err != nil {
+			return err
+		}
+		return writeSigtar(w, layer, s.sigs.file)
+	})
+	if err != nil {
+		return err
+	}
+	set := cachedSet{Signatures: name.String(), SignaturesSize: sigSize}
+	name.Kind, name.Suffix = filename.Manifest, s.enc.ManifestEncoding().Suffix()
+	var sealed bytes.Buffer
+	m := s.manifest()
+	if err := s.seal(&sealed, s.enc.ManifestEncoding(), func(w io.Writer) error {
+		_, err := m.WriteTo(w)
+		return err
+	}); err != nil {
+		return err
+	}
+	err = s.Store.Put(ctx, name.String(), copyFrom(sealed.Bytes()))
+	if err != nil {
+		return fmt.Errorf("store manifest %q: %w", name.String(), err)
+	}
+	s.report.Add(0, 0, int64(sealed.Len()))
+	set.Manifest, set.ManifestSize = name.String(), int64(sealed.Len())
+	s.summarise(sigSize + int64(sealed.Len()))
+	if s.Simulate {
+		return nil
+	}
+	if err := s.updateCache(set, sealed.Bytes()); err != nil {
+		// The backup is complete; the next session rebuilds the cache.
+		s.report.Problem(Problem{Err: fmt.Errorf("update cache: %w", err)})
+	}
+	return s.journal.remove()
+}
+
+// put seals what write produces and stores it under name.
+func (s *session) put(ctx context.Context, name filename.Name, enc seal.Encoding, write func(io.Writer) error) (int64, error) {
+	var size int64
+	err := s.Store.Put(ctx, name.String(), func(w io.Writer) error {
+		c := &countingWriter{w: w}
+		err := s.seal(c, enc, write)
+		size = c.n
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("store %q: %w", name.String(), err)
+	}
+	s.report.Add(0, 0, size)
+	return size, nil
+}
+
+func (s *session) seal(w io.Writer, enc seal.Encoding, write func(io.Writer) error) error {
+	sealer := s.sealer
+	if enc != s.enc {
+		var err error
+		if sealer, err = seal.NewSealer(seal.Options{Encoding: enc, Secret: s.Secret}); err != nil {
+			return err
+		}
+	}
+	sw := sealer.NewWriter(w)
+	return errors.Join(write(sw), sw.Close())
+}
+
+func (s *session) manifest() *manifest.Manifest {
+	m := &manifest.Manifest{Hostname: s.Hostname, Localdir: s.Localdir}
+	for _, v := range s.journal.volumes {
+		m.Volumes = append(m.Volumes, v.Volume.volume())
+	}
+	return m
+}
+
+func (s *session) summarise(stored int64) {
+	s.sum.Start, s.sum.End = s.name.Start, s.name.End
+	s.sum.Volumes = len(s.journal.volumes)
+	s.sum.StoredBytes = stored
+	for _, v := range s.journal.volumes {
+		s.sum.StoredBytes += v.Size
+	}
+	if s.Frequency.Now() {
+		return
+	}
+	full := s.name.End
+	if len(s.chain) > 0 {
+		full = s.chain[0].End
+	}
+	s.sum.NextFull = full.Add(time.Duration(s.Frequency.Seconds()) * time.Second)
+}
+
+// updateCache makes the finished set part of the cache.
+func (s *session) updateCache(set cachedSet, sealed []byte) error {
+	head := s.cache.head
+	if len(s.chain) == 0 {
+		head = cacheHead{}
+	}
+	set.Local = "signatures-" + s.name.End.Format("20060102T150405Z")
+	head.Sets = append(head.Sets[:len(head.Sets):len(head.Sets)], set)
+	if err := s.sigs.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(s.dir, signaturesName), s.cache.path(set.Local)); err != nil {
+		return err
+	}
+	return s.cache.commit(head, []string{s.refresh, filepath.Join(s.dir, layerName)}, copyFrom(sealed))
+}
+
+// nowhere is the store of a simulation: it has what another has, and keeps
+// nothing.
+type nowhere struct{ Reader }
+
+func (nowhere) Put(_ context.Context, _ string, write func(io.Writer) error) error {
+	return write(io.Discard)
+}
+
+func (nowhere) Delete(context.Context, string) error { return nil }

@@ -1,0 +1,533 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"tklbam/chain/archive"
+	"tklbam/chain/rdiff"
+	"tklbam/chain/state"
+)
+
+// A producer compares the tree with the chain's state, in one pass over both,
+// and makes the records of the set: difftar records into blocks, the layer
+// and its signatures into spools.
+type producer struct {
+	src     Source
+	old     state.Stream
+	set     int // ordinal of the set being made
+	oldSigs func(*state.Item) (*rdiff.Signature, io.Closer, error)
+
+	blocks  *blockWriter
+	layer   *state.Writer
+	sigs    *spool
+	refresh *state.Writer // items whose local identity changed while the content did not
+
+	resume mark
+	counts counts
+	sum    *Summary
+	report Reporter
+
+	delta *rdiff.DeltaWriter // reused from file to file
+	buf   []byte
+	files int64
+}
+
+// xattrLimit is how many bytes of extended attributes a header can carry: tar
+// readers refuse records beyond 1 MiB.
+const xattrLimit = 512 << 10
+
+// smallFile is the size up to which a changed file is stored whole: a delta
+// of it would save next to nothing, and a whole file ends the chain of deltas
+// that a restore has to read.
+const smallFile = 2048
+
+// errStale says that the entry a session was interrupted in is not what it
+// was: what is stored of it is useless.
+var errStale = errors.New("the file in which the session was interrupted has changed")
+
+// run goes through the tree and the state in step.
+func (p *producer) run(ctx context.Context) error {
+	p.buf = make([]byte, pieceSize)
+	node, err := p.nextNode(ctx)
+	if err != nil {
+		return err
+	}
+	item, err := p.nextItem()
+	if err != nil {
+		return err
+	}
+	if p.resume.Piece > 0 && !p.resumable(node) {
+		return errStale
+	}
+	for node != nil || item != nil {
+		side := 0
+		switch {
+		case item == nil:
+			side = -1
+		case node == nil:
+			side = 1
+		default:
+			side = archive.Compare(node.Entry.Path, item.Path)
+		}
+		switch {
+		case side > 0:
+			err = p.deleted(item)
+		case node.Err != nil:
+			if item, err = p.unreadable(node, item); err == nil {
+				node, err = p.nextNode(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		case side < 0:
+			err = p.entry(ctx, node.Entry, nil)
+		default:
+			err = p.entry(ctx, node.Entry, item)
+		}
+		if err == nil && side <= 0 {
+			node, err = p.nextNode(ctx)
+		}
+		if err == nil && side >= 0 {
+			item, err = p.nextItem()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.report.Add(p.files, 0, 0)
+	return p.blocks.cut(p.mark(nil, 0, 0), true)
+}
+
+// resumable reports whether node is the file that the session was
+// interrupted in, unchanged since.
+func (p *producer) resumable(node *Node) bool {
+	return node != nil && node.Err == nil && node.Entry.Path == string(p.resume.Path) &&
+		identity(node.Entry) == p.resume.Identity
+}
+
+// nextNode is the next step of the scan that the session has not yet taken,
+// nil at the end.
+func (p *producer) nextNode(ctx context.Context) (*Node, error) {
+	for {
+		node, err := p.src.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.seen(node)
+		if !p.done(node.Entry.Path) {
+			return &node, nil
+		}
+	}
+}
+
+func (p *producer) seen(node Node) {
+	p.sum.Files++
+	if node.Err == nil && node.Entry.Type == archive.Regular {
+		p.sum.SourceBytes += node.Entry.Size
+	}
+	p.files++
+	if p.files == 64 {
+		p.report.Add(p.files, 0, 0)
+		p.files = 0
+	}
+}
+
+func (p *producer) nextItem() (*state.Item, error) {
+	for {
+		item, err := p.old.Next()
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err != nil || !p.done(item.Path) {
+			return item, err
+		}
+	}
+}
+
+// done reports whether an interrupted session had dealt with path.
+func (p *producer) done(path string) bool {
+	if !p.resume.Started {
+		return false
+	}
+	c := archive.Compare(path, string(p.resume.Path))
+	return c < 0 || c == 0 && p.resume.Piece == 0
+}
+
+// unreadable keeps what the chain has of a path that can't be read and of all
+// below it: not to see a file is no reason to call it deleted.
+func (p *producer) unreadable(node *Node, item *state.Item) (*state.Item, error) {
+	path := node.Entry.Path
+	p.report.Problem(Problem{Path: path, Err: node.Err, Lost: true})
+	var err error
+	for err == nil && item != nil && archive.Within(item.Path, path) {
+		item, err = p.nextItem()
+	}
+	return item, err
+}
+
+func (p *producer) deleted(item *state.Item) error {
+	if item.Path == "" {
+		return nil
+	}
+	p.counts.Deleted++
+	gone := state.Item{Entry: archive.Entry{Path: item.Path}, Deleted: true, Set: p.set}
+	if err := p.blocks.add(archive.Record{Kind: archive.Deleted, Entry: &gone.Entry}, nil); err != nil {
+		return err
+	}
+	return p.finish(&gone)
+}
+
+// entry deals with one path of the tree; old is what the chain has for it.
+func (p *producer) entry(ctx context.Context, e *archive.Entry, old *state.Item) error {
+	if old != nil {
+		switch compare(e, old) {
+		case same:
+			p.sum.Unchanged++
+			return nil
+		case suspect:
+			if ok, err := p.unchanged(ctx, e, old); err != nil || ok {
+				return err
+			}
+		}
+	}
+	if err := p.xattrs(e); err != nil {
+		return err
+	}
+	if e.Type == archive.Regular {
+		return p.file(ctx, e, old)
+	}
+	p.count(old)
+	if err := p.blocks.add(archive.Record{Kind: archive.Snapshot, Entry: e}, nil); err != nil {
+		return err
+	}
+	return p.finish(&state.Item{Entry: *e, Set: p.set})
+}
+
+func (p *producer) count(old *state.Item) {
+	if old == nil {
+		p.counts.New++
+	} else {
+		p.counts.Changed++
+	}
+}
+
+// finish adds an item to the layer once all its records are in blocks.
+func (p *producer) finish(item *state.Item) error {
+	if err := p.layer.Add(item); err != nil {
+		return err
+	}
+	return p.blocks.cut(p.mark([]byte(item.Path), 0, 0), false)
+}
+
+func (p *producer) mark(path []byte, piece int, sigStart int64) mark {
+	return mark{
+		Path: path, Piece: piece, Started: path != nil,
+		Index: p.layer.Offset(), Signatures: p.sigs.Size(), SigStart: sigStart,
+		Counts: p.counts,
+	}
+}
+
+// unchanged looks at the content of a suspect; if that and the extended
+// attributes are what the chain has, only the cache is told.
+func (p *producer) unchanged(ctx context.Context, e *archive.Entry, old *state.Item) (bool, error) {
+	if err := p.xattrs(e); err != nil {
+		return false, err
+	}
+	if !sameXattrs(e.Xattrs, old.Xattrs) {
+		return false, nil
+	}
+	item := state.Item{Entry: *e, Set: old.Set, Signature: old.Signature}
+	item.Digest = old.Digest
+	if e.Type == archive.Regular {
+		if !old.Digest.Known() {
+			return false, nil
+		}
+		digest, settled, err := p.digest(ctx, e, old.Digest.BlockLen)
+		if err != nil || digest != old.Digest {
+			return false, err
+		}
+		if !settled {
+			item.ChangeTime = time.Time{}
+		}
+	}
+	p.sum.Unchanged++
+	return true, p.refresh.Add(&item)
+}
+
+// digest reads a file for its digest alone. A file that can't be read has
+// none; storing it will say why.
+func (p *producer) digest(ctx context.Context, e *archive.Entry, blockLen int) (archive.Digest, bool, error) {
+	content, err := p.src.Open(e)
+	if err != nil {
+		return archive.Digest{}, false, nil
+	}
+	defer content.Close()
+	d, err := rdiff.NewDigester(blockLen)
+	if err != nil {
+		return archive.Digest{}, false, nil
+	}
+	if _, err := p.copy(ctx, d, io.LimitReader(content, e.Size)); err != nil {
+		return archive.Digest{}, false, ctx.Err()
+	}
+	modified, racy, err := content.Changed()
+	return makeDigest(blockLen, d.Sum()), err == nil && !modified && !racy, nil
+}
+
+func makeDigest(blockLen int, sum []byte) archive.Digest {
+	d := archive.Digest{BlockLen: blockLen}
+	copy(d.Sum[:], sum)
+	return d
+}
+
+// copy copies src to dst, reporting what passes.
+func (p *producer) copy(ctx context.Context, dst io.Writer, src io.Reader) (total int64, err error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		n, rerr := io.ReadFull(src, p.buf)
+		total += int64(n)
+		p.counts.Read += int64(n)
+		if _, err := dst.Write(p.buf[:n]); err != nil {
+			return total, err
+		}
+		p.report.Add(0, int64(n), 0)
+		if rerr == io.EOF || rerr == io.ErrUnexpectedEOF {
+			return total, nil
+		}
+		if rerr != nil {
+			return total, &readError{rerr}
+		}
+	}
+}
+
+// A readError is the source's, not the store's.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+func (p *producer) xattrs(e *archive.Entry) error {
+	list, err := p.src.Xattrs(e)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			p.report.Problem(Problem{Path: e.Path, Err: fmt.Errorf("read extended attributes: %w", err), Lost: true})
+		}
+		return nil
+	}
+	size := 0
+	for _, x := range list {
+		size += len(x.Name) + len(x.Value)
+	}
+	if size > xattrLimit {
+		p.report.Problem(Problem{Path: e.Path, Err: fmt.Errorf("extended attributes of %d bytes: no room for them in a tar header", size), Lost: true})
+		return nil
+	}
+	e.Xattrs = list
+	return nil
+}
+
+// file stores a regular file: whole, or as a delta if the chain has its
+// signature.
+func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) error {
+	p.report.Path(e.Path)
+	content, err := p.src.Open(e)
+	if err != nil && p.resume.Piece > 0 {
+		return errStale
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		p.report.Problem(Problem{Path: e.Path, Err: errors.New("vanished before it was read")})
+		if old != nil {
+			return p.deleted(old)
+		}
+		return nil
+	}
+	if err != nil {
+		p.report.Problem(Problem{Path: e.Path, Err: err, Lost: true})
+		return nil
+	}
+	defer content.Close()
+	f := &fileRecord{p: p, entry: *e, params: rdiff.ParamsFor(e.Size), sigStart: p.sigs.Size()}
+	if err := f.begin(old); err != nil {
+		return err
+	}
+	defer f.close()
+	n, err := p.copy(ctx, f, io.LimitReader(content, e.Size))
+	if err := f.settle(content, n, err); err != nil {
+		return err
+	}
+	if f.dropped {
+		return nil
+	}
+	p.count(old)
+	return p.finish(&state.Item{Entry: f.entry, Set: p.set,
+		Signature: state.Ref{Offset: f.sigStart, Length: p.sigs.Size() - f.sigStart}})
+}
+
+// A fileRecord is one regular file on its way into the chain: what is written
+// to it goes into the file's signature and into pieces of its content or of
+// its delta.
+type fileRecord struct {
+	p        *producer
+	entry    archive.Entry
+	params   rdiff.Params
+	sigStart int64
+	signer   *rdiff.Signer
+	out      pieces
+	delta    bool
+	oldSig   io.Closer
+	dropped  bool
+}
+
+func (f *fileRecord) begin(old *state.Item) (err error) {
+	p := f.p
+	var sigs io.Writer = p.sigs
+	f.out = pieces{rec: archive.Record{Kind: archive.Snapshot, Entry: &f.entry}, write: f.record}
+	if p.resume.Piece > 0 {
+		sigs = f.resume()
+	}
+	if f.signer, err = rdiff.NewSigner(sigs, f.params); err != nil {
+		return err
+	}
+	if old == nil || old.Type != archive.Regular || old.Signature.Length == 0 || f.entry.Size <= smallFile {
+		return nil
+	}
+	sig, closer, err := p.oldSigs(old)
+	if err != nil {
+		return fmt.Errorf("signature of %q: %w", old.Path, err)
+	}
+	f.oldSig, f.delta = closer, true
+	f.out.rec.Kind = archive.Diff
+	if p.delta == nil {
+		p.delta = rdiff.NewDeltaWriter(&f.out, sig)
+	} else {
+		p.delta.Reset(&f.out, sig)
+	}
+	return nil
+}
+
+func (f *fileRecord) Write(b []byte) (int, error) {
+	if _, err := f.signer.Write(b); err != nil {
+		return 0, err
+	}
+	if f.delta {
+		return f.p.delta.Write(b)
+	}
+	return f.out.Write(b)
+}
+
+// record puts one piece into the blocks.
+func (f *fileRecord) record(r archive.Record, body []byte) error {
+	if err := f.p.blocks.add(r, body); err != nil {
+		return err
+	}
+	if r.Piece == 0 {
+		return nil
+	}
+	return f.p.blocks.cut(f.mark(r.Piece), false)
+}
+
+func (f *fileRecord) mark(piece int) mark {
+	m := f.p.mark([]byte(f.entry.Path), piece, f.sigStart)
+	m.Identity = identity(&f.entry)
+	return m
+}
+
+// settle ends the file, of which n bytes could be read: checks that it is
+// what the scan saw, and records what was stored.
+func (f *fileRecord) settle(content Content, n int64, rerr error) error {
+	p := f.p
+	var bad *readError
+	if rerr != nil && !errors.As(rerr, &bad) {
+		return rerr
+	}
+	if bad != nil && p.resume.Piece > 0 {
+		return errStale
+	}
+	if bad != nil && f.out.n == 0 {
+		f.dropped = true
+		p.report.Problem(Problem{Path: f.entry.Path, Err: bad, Lost: true})
+		return p.sigs.truncate(f.sigStart)
+	}
+	modified, racy, err := content.Changed()
+	switch {
+	case bad != nil:
+		p.report.Problem(Problem{Path: f.entry.Path, Err: fmt.Errorf("%w: only the first %d bytes are stored", bad, n), Lost: true})
+	case err != nil:
+		p.report.Problem(Problem{Path: f.entry.Path, Err: err})
+	case modified || n < f.entry.Size:
+		p.report.Problem(Problem{Path: f.entry.Path, Err: fmt.Errorf("changed while it was read: stored with %d bytes", n)})
+	}
+	if modified || racy || err != nil || n < f.entry.Size {
+		f.entry.ChangeTime = time.Time{}
+	}
+	f.entry.Size = n
+	return f.end()
+}
+
+func (f *fileRecord) end() error {
+	if err := f.signer.Close(); err != nil {
+		return err
+	}
+	if f.delta {
+		if err := f.p.delta.Close(); err != nil {
+			return err
+		}
+	}
+	f.p.resume.Piece = 0
+	f.entry.Digest = makeDigest(f.params.BlockLen, f.signer.Digest())
+	return f.out.Close()
+}
+
+func (f *fileRecord) close() {
+	if f.oldSig != nil {
+		f.oldSig.Close()
+	}
+}
+
+// resume goes on with the file that the session was interrupted in: its
+// pieces in the chain are skipped, and its signature must first repeat what
+// is spooled.
+func (f *fileRecord) resume() io.Writer {
+	m := f.p.resume
+	f.sigStart, f.out.skip = m.SigStart, m.Piece
+	return &repeat{spool: f.p.sigs, at: m.SigStart, end: m.Signatures}
+}
+
+// identity tells one state of a file from another as far as metadata can.
+func identity(e *archive.Entry) string {
+	return fmt.Sprintf("%d %d %d %d", e.Size, e.ModTime.UnixNano(), e.ChangeTime.UnixNano(), e.Inode)
+}
+
+// repeat is a writer into a spool that already holds the start of what comes:
+// that is compared, the rest appended.
+type repeat struct {
+	spool   *spool
+	at, end int64
+}
+
+func (r *repeat) Write(p []byte) (int, error) {
+	n := int(min(int64(len(p)), r.end-r.at))
+	if n > 0 {
+		have := make([]byte, n)
+		if _, err := r.spool.file.ReadAt(have, r.at); err != nil {
+			return 0, err
+		}
+		if !bytes.Equal(have, p[:n]) {
+			return 0, errStale
+		}
+		r.at += int64(n)
+	}
+	m, err := r.spool.Write(p[n:])
+	return n + m, err
+}

@@ -1,0 +1,170 @@
+// Package backup is the workflow of tklbam-backup: it turns a configuration
+// into a session on a chain.
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tklbam/chain"
+	"tklbam/chain/archive"
+	"tklbam/chain/seal"
+	"tklbam/chain/timeexpr"
+	"tklbam/pkg/tree"
+)
+
+// Options are those of a backup of one directory as it is.
+type Options struct {
+	Dir        string // to back up
+	Store      chain.Store
+	Address    string // of the store, without secrets: names its cache
+	Secret     []byte
+	WeakSecret bool
+	Encoding   seal.Encoding // of a chain to be started
+	Frequency  timeexpr.Frequency
+	VolumeSize int64  // bytes
+	CacheDir   string // holds a cache for every target
+	SkipDirs   []string
+	NoResume   bool
+	Simulate   bool
+	Estimate   bool // count the tree beforehand, for the time left
+	Report     chain.Reporter
+}
+
+// Raw backs a directory up as it is: no profile, no databases, no packages.
+func Raw(ctx context.Context, o Options) (*chain.Summary, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := os.Stat(dir); err != nil {
+		return nil, err
+	} else if !st.IsDir() {
+		return nil, fmt.Errorf("%q is not a directory", dir)
+	}
+	cache := TargetCache(o.CacheDir, o.Address)
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		return nil, fmt.Errorf("make cache directory: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	scan := func() (*tree.Source, error) { return newSource(dir, append(o.SkipDirs, o.CacheDir), o.Report) }
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if o.Estimate {
+		go estimate(ctx, dir, append(o.SkipDirs, o.CacheDir), o.Report)
+	}
+	return chain.Backup(ctx, chain.BackupOptions{
+		Store: o.Store, Secret: o.Secret, WeakSecret: o.WeakSecret,
+		Encoding: o.Encoding, Frequency: o.Frequency, VolumeSize: o.VolumeSize,
+		Cache: cache, Hostname: host, Localdir: dir,
+		NoResume: o.NoResume, Simulate: o.Simulate, Report: o.Report, Clock: time.Now,
+		Scan: func() (chain.Source, error) {
+			src, err := scan()
+			if err != nil {
+				return nil, err
+			}
+			return source{src}, nil
+		},
+	})
+}
+
+// TargetCache is the directory below cacheDir for one target.
+func TargetCache(cacheDir, address string) string {
+	sum := sha256.Sum256([]byte(address))
+	return filepath.Join(cacheDir, hex.EncodeToString(sum[:8]))
+}
+
+// newSource scans dir, but for the session's own directories and a target
+// within: they change under the scan.
+func newSource(dir string, skip []string, rep chain.Reporter) (*tree.Source, error) {
+	opts := tree.Options{
+		Root: dir,
+		Warn: func(path string, err error) { rep.Problem(chain.Problem{Path: path, Err: err}) },
+	}
+	for _, s := range skip {
+		id, err := tree.IdentityOf(s)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		opts.SkipDirs = append(opts.SkipDirs, id)
+	}
+	return tree.NewSource(opts)
+}
+
+// estimate counts the tree, ahead of the session. What it can't count the
+// session will report.
+func estimate(ctx context.Context, dir string, skip []string, rep chain.Reporter) {
+	src, err := newSource(dir, skip, chain.Silent{})
+	if err != nil {
+		return
+	}
+	defer src.Close()
+	var files, bytes int64
+	for {
+		node, err := src.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			rep.Total(files, bytes)
+			return
+		}
+		if err != nil {
+			return
+		}
+		files++
+		if node.Err == nil && node.Entry.Type == archive.Regular {
+			bytes += node.Entry.Size
+		}
+	}
+}
+
+// source fits a scan to a session.
+type source struct{ *tree.Source }
+
+func (s source) Next(ctx context.Context) (chain.Node, error) {
+	n, err := s.Source.Next(ctx)
+	return chain.Node{Entry: n.Entry, Err: n.Err}, err
+}
+
+func (s source) Open(e *archive.Entry) (chain.Content, error) {
+	f, err := s.Source.Open(e)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Refresh(f, e); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return content{f, e}, nil
+}
+
+func (s source) Close() error {
+	s.Source.Close()
+	return nil
+}
+
+type content struct {
+	*tree.File
+	entry *archive.Entry
+}
+
+func (c content) Changed() (changed, racy bool, err error) {
+	changed, err = c.File.Changed()
+	return changed, tree.Racy(c.entry, c.Opened()), err
+}
+
+func (c content) Close() error {
+	c.File.Close()
+	return nil
+}
