@@ -49,8 +49,8 @@ type Backend interface {
 
 	// Put stores a file: complete or not at all. It calls write, which
 	// produces the content on w, returns errors of w as its own and leaves
-	// w alone afterwards; a wrapper that retries calls it again, from the
-	// start. The file appears under its name, replacing in one step what
+	// w alone afterwards. It calls write at most once: content may be
+	// producible only once, so a wrapper that retries keeps a copy. The file appears under its name, replacing in one step what
 	// was there, only after write returned nil and the content is durable.
 	// After an error of write, which is returned, or of ctx, whose
 	// cancelling makes w fail, the name holds what it held before, or is

@@ -99,7 +99,7 @@ func spoolVolume(r io.Reader, scratch string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Remove(f.Name()); err == nil {
+	if err = os.Remove(f.Name()); err == nil {
 		_, err = io.Copy(f, r)
 	}
 	if err == nil {

@@ -112,11 +112,15 @@ func (u *uploader) compress() {
 	}
 }
 
-// volumes writes volume after volume until the blocks end.
+// volumes writes volume after volume until the blocks end. A set without any
+// entry has one volume too, empty: readers want it.
 func (u *uploader) volumes() error {
 	var puts sync.WaitGroup
 	slots := make(chan struct{}, inFlight)
 	first, err := u.take()
+	if err == io.EOF && u.next == 1 {
+		err = nil
+	}
 	for err == nil {
 		slots <- struct{}{}
 		v := &volume{u: u, number: u.next, pending: first, filled: make(chan struct{})}
@@ -201,9 +205,12 @@ func (v *volume) write(name string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	info := manifest.Volume{Number: v.number, Start: v.pending.first}
+	info := manifest.Volume{Number: v.number}
+	if v.pending != nil {
+		info.Start = v.pending.first
+	}
 	var last mark
-	for v.pending != nil && (last.Started == false || size.n < v.u.volSize) {
+	for v.pending != nil && (!last.Started || size.n < v.u.volSize) {
 		j := v.pending
 		before := size.n
 		if err := env.WriteSegment(j.segment); err != nil {

@@ -1,10 +1,6 @@
 package backendtest
 
-import (
-	"errors"
-	"io/fs"
-	"strings"
-)
+import "strings"
 
 // oddNames are names that CheckName accepts and that a driver may get wrong:
 // in URLs, listings, shells, globs, command lines and quoted strings.
@@ -31,5 +27,3 @@ func invalidNames() []string {
 		strings.Repeat("n", 256), strings.Repeat("n", 100_000),
 	}
 }
-
-func isInvalid(err error) bool { return errors.Is(err, fs.ErrInvalid) }

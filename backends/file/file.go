@@ -160,6 +160,9 @@ func (t *target) size(name string) (int64, error) {
 
 // Open implements backends.Reader. What it returns is an io.Seeker as well.
 func (t *target) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := backends.CheckName(name); err != nil {
+		return nil, err
+	}
 	f, err := t.openRegular(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("open %q in %s: %w", name, t, err)
@@ -168,7 +171,7 @@ func (t *target) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 }
 
 func (t *target) openRegular(ctx context.Context, name string) (*os.File, error) {
-	if err := check(ctx, name); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	// Without O_NONBLOCK a fifo would hold the open up until it has a writer.
@@ -211,7 +214,10 @@ func (r *reader) Close() error { return r.file.Close() }
 // Delete implements backends.Backend. It is not synced: after a crash of the
 // machine a deleted file may be there again.
 func (t *target) Delete(ctx context.Context, name string) error {
-	err := check(ctx, name)
+	if err := backends.CheckName(name); err != nil {
+		return err
+	}
+	err := ctx.Err()
 	if err == nil {
 		err = t.remove(name)
 	}
@@ -243,11 +249,3 @@ func (t *target) Close() error {
 
 // String implements backends.Backend.
 func (t *target) String() string { return t.address.String() }
-
-// check is what every method on a name does first.
-func check(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return backends.CheckName(name)
-}

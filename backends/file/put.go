@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"tklbam/backends"
 )
 
 // bufferSize keeps the small writes of compressors and ciphers off the disk.
@@ -25,6 +27,9 @@ const bufferSize = 256 << 10
 // Only when that last sync fails does Put return an error with the new
 // content under the name.
 func (t *target) Put(ctx context.Context, name string, write func(w io.Writer) error) error {
+	if err := backends.CheckName(name); err != nil {
+		return err
+	}
 	if err := t.put(ctx, name, write); err != nil {
 		return fmt.Errorf("store %q in %s: %w", name, t, err)
 	}
@@ -32,7 +37,7 @@ func (t *target) Put(ctx context.Context, name string, write func(w io.Writer) e
 }
 
 func (t *target) put(ctx context.Context, name string, write func(w io.Writer) error) error {
-	if err := check(ctx, name); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := t.sweepOnce(ctx); err != nil {

@@ -228,6 +228,10 @@ func TestCopiesAreNotMixedIn(t *testing.T) {
 	if len(s.Damage)+len(s.Oddities) > 0 {
 		t.Errorf("damage %q, oddities %q", s.Damage, s.Oddities)
 	}
+	s = list{}.set(0, 1, 3, "").volumes(0, 1, 1, ".gz").sort().Chains[0].Full
+	if s.Volumes[0].Suffix != "" || len(s.Oddities) > 0 {
+		t.Errorf("volume 1 is %q, oddities %q", s.Volumes[0].File.Name, s.Oddities)
+	}
 }
 
 func TestTwoBackupsOfOneTime(t *testing.T) {

@@ -52,11 +52,12 @@ func (s *session) add(c candidate) {
 	}
 }
 
-// inOrder returns the sessions as they have to be linked: by end time, full
-// ones first, so that each comes after the one it builds on.
+// inOrder returns the sessions as they have to be linked, by end time, so that
+// each comes after the one it builds on. The second key only makes the order
+// a fixed one.
 func inOrder(sessions map[sessionKey]*session) []*session {
 	keys := slices.SortedFunc(maps.Keys(sessions), func(a, b sessionKey) int {
-		return cmp.Or(cmp.Compare(a.end, b.end), -compareBool(a.full, b.full), cmp.Compare(a.start, b.start))
+		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.start, b.start))
 	})
 	list := make([]*session, len(keys))
 	for i, k := range keys {

@@ -13,21 +13,34 @@ type bases struct {
 	orphans    map[int64]bool // true: removable
 }
 
-// addStrays explains the sets that are in no chain and decides which of them
-// can go. Duplicity's cleanup deletes them all. Here two kinds stay, because
-// somebody may still want their content: sets that lost a fork, and a set that
-// was complete once, as is known from the sets that build on it, and whose
-// manifest was lost or merely missing from the listing.
-func (c *Collection) addStrays(orphans []orphan, incomplete []Set) {
+func newBases(chains []Chain, incomplete []Set) bases {
 	b := bases{make(map[int64]bool), make(map[int64]bool), make(map[int64]bool)}
-	for i := range c.Chains {
-		for _, s := range c.Chains[i].Sets() {
+	for i := range chains {
+		for _, s := range chains[i].Sets() {
 			b.inChain[s.End.Unix()] = true
 		}
 	}
 	for _, s := range incomplete {
 		b.incomplete[s.End.Unix()] = true
 	}
+	return b
+}
+
+// addOrphan makes o known. Of two with the same end the one that stays counts.
+func (b *bases) addOrphan(o orphan, removable bool) {
+	end := o.set.End.Unix()
+	if known, ok := b.orphans[end]; !ok || known {
+		b.orphans[end] = removable
+	}
+}
+
+// addStrays explains the sets that are in no chain and decides which of them
+// can go. Duplicity's cleanup deletes them all. Here two kinds stay, because
+// somebody may still want their content: sets that lost a fork, and a set that
+// was complete once, as is known from the sets that build on it, and whose
+// manifest was lost or merely missing from the listing.
+func (c *Collection) addStrays(orphans []orphan, incomplete []Set) {
+	b := newBases(c.Chains, incomplete)
 	// Forks are noticed late: back into order, for what builds on them.
 	slices.SortStableFunc(orphans, func(a, b orphan) int {
 		return cmp.Or(a.set.End.Compare(b.set.End), a.set.Start.Compare(b.set.Start))
@@ -35,10 +48,7 @@ func (c *Collection) addStrays(orphans []orphan, incomplete []Set) {
 	builtOn := make(map[int64]bool)
 	for _, o := range orphans {
 		reason, removable := b.explain(o)
-		end := o.set.End.Unix()
-		if known, ok := b.orphans[end]; !ok || known {
-			b.orphans[end] = removable
-		}
+		b.addOrphan(o, removable)
 		if o.reason == "" {
 			builtOn[o.set.Start.Unix()] = true
 		}

@@ -29,11 +29,11 @@ func inRange(t time.Time) bool {
 	return t.Year() > 1900 && t.Unix() <= LastSecond
 }
 
-// parseTime reads YYYYMMDDTHHMMSSZ. The way back rules out what package time
-// tolerates.
+// parseTime reads YYYYMMDDTHHMMSSZ. Of that length, package time accepts
+// nothing else.
 func parseTime(s string) (time.Time, bool) {
 	t, err := time.Parse(timeLayout, s)
-	return t.UTC(), err == nil && t.Format(timeLayout) == s
+	return t.UTC(), err == nil
 }
 
 const (
@@ -52,7 +52,7 @@ func parseOldTime(s string) (time.Time, bool) {
 	}
 	clock := s[:13] + ":" + s[14:16] + ":" + s[17:19]
 	t, err := time.Parse(oldLayout, clock)
-	if err != nil || t.Format(oldLayout) != clock {
+	if err != nil {
 		return time.Time{}, false
 	}
 	if s[19:] == "Z" {

@@ -161,7 +161,7 @@ func (p *parser) endVolume() error {
 		return fmt.Errorf("volume %d: no starting or no ending path", number)
 	}
 	p.volumes[number] = p.current
-	p.last = max(p.last,number)
+	p.last = number
 	if len(p.volumes) > MaxVolumes {
 		return fmt.Errorf("volume %d: more than %d volumes", number, MaxVolumes)
 	}

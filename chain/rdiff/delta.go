@@ -39,7 +39,8 @@ type DeltaWriter struct {
 
 	// buf[:start] is done with, buf[start:pos] matched nothing and is not
 	// written yet, the block at pos is looked at next. While rolling, weak is
-	// the sum of the block at pos and the expected block is not there.
+	// the sum of the block at pos and the expected block is not there; while
+	// not, start is pos.
 	buf        []byte
 	start, pos int
 	rolling    bool
@@ -128,7 +129,7 @@ func (d *DeltaWriter) write(p []byte) error {
 // number of bytes that are dealt with. It does nothing while content waits
 // that doesn't match.
 func (d *DeltaWriter) follow(p []byte) (int, error) {
-	if d.rolling || d.start != d.pos {
+	if d.rolling {
 		return 0, nil
 	}
 	blockLen, n := d.sig.params.BlockLen, 0

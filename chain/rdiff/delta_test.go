@@ -107,14 +107,14 @@ func TestSmallWindowFinds(t *testing.T) {
 		blockLen = 64
 		window   = 32
 		blocks   = 4096
-		stride   = blocks / (window / 2)
+		stride   = blocks/(window/2) + 1
 	)
 	old := randomBytes(newRand(6), blocks*blockLen+17)
 	inPlace := bytes.Clone(old)
 	for at := 1000; at < len(old); at += 5000 {
 		inPlace[at] ^= 1
 	}
-	far := blockLen * blocks / 2
+	far := blockLen * (blocks/2 + 100) // far from a sample
 	fresh := randomBytes(newRand(7), far)
 	for name, c := range map[string]struct {
 		new   []byte
@@ -135,6 +135,24 @@ func TestSmallWindowFinds(t *testing.T) {
 		if len(delta) > c.limit {
 			t.Errorf("%s: delta has %d bytes, want at most %d", name, len(delta), c.limit)
 		}
+	}
+}
+
+// After a stretch that was overwritten in place the next block is at hand,
+// however long the stretch.
+func TestOverwrittenStretch(t *testing.T) {
+	const (
+		blockLen = 512
+		window   = 2048
+		blocks   = 8 * window
+		resume   = blockLen * (blocks/2 + 3) // between samples
+	)
+	old := randomBytes(newRand(27), blocks*blockLen)
+	new := join(old[:1024], randomBytes(newRand(28), resume-1024), old[resume:])
+	delta := deltaAll(t, signAll(t, old, Params{MagicBLAKE2b, blockLen, 8}), new, window)
+	checkPatch(t, old, delta, new)
+	if limit := resume + 1000; len(delta) > limit {
+		t.Errorf("delta has %d bytes, want at most %d", len(delta), limit)
 	}
 }
 
@@ -177,6 +195,48 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 		c.count++
 	}
 	return c.ReaderAt.ReadAt(p, off)
+}
+
+// Unchanged content takes no index and few reads of the signature.
+func TestUnchangedIsPredicted(t *testing.T) {
+	old := randomBytes(newRand(19), 10000*32)
+	signature := signAll(t, old, Params{MagicBLAKE2b, 32, 8})
+	reads := 1 + 5 + 10000/lookaheadMax + 1
+	src := &failingReader{ReaderAt: bytes.NewReader(signature), left: reads}
+	sig, err := OpenSignature(src, int64(len(signature)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDeltaWriter(io.Discard, sig)
+	writePieces(t, d, old, newRand(19))
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d.index.loaded {
+		t.Error("unchanged content loads the index")
+	}
+}
+
+// Wherever the next match is expected, the window must reach from an eighth
+// before it to a quarter after it.
+func TestWindowPlace(t *testing.T) {
+	const blocks, window = 5000, 256
+	p := Params{MagicBLAKE2b, 64, 8}
+	signature := signAll(t, nil, p)
+	signature = append(signature, randomBytes(newRand(25), blocks*p.sumLen())...)
+	var x index
+	x.reset(openSignature(t, signature), 2*window)
+	r := newRand(26)
+	for i := range int64(2000) {
+		expected := r.Int64N(blocks + 100)
+		if err := x.cover(expected, i*window); err != nil {
+			t.Fatal(err)
+		}
+		from, to := max(0, min(expected-window/8, blocks-1)), max(0, min(expected+window/4, blocks))
+		if x.first > from || x.first+int64(x.window) < to {
+			t.Errorf("window at %d of %d blocks for a match expected at %d", x.first, x.window, expected)
+		}
+	}
 }
 
 // When the signature fits, a block is found wherever it went.
@@ -307,6 +367,22 @@ func TestOneWeakSum(t *testing.T) {
 		old = append(old, block...)
 	}
 	signature := signAll(t, old, Params{MagicBLAKE2b, blockLen, 8})
+	if n := longestChain(t, signature); n != maxChain {
+		t.Errorf("the longest chain has %d blocks, want %d", n, maxChain)
+	}
+	new := join([]byte("x"), old)
+	checkPatch(t, old, deltaAll(t, signature, new, windowBlocks), new)
+}
+
+// Of equal blocks the index holds one.
+func TestEqualBlocks(t *testing.T) {
+	if n := longestChain(t, signAll(t, make([]byte, 64*1000), Params{MagicMD4, 64, 8})); n != 1 {
+		t.Errorf("the longest chain has %d blocks, want 1", n)
+	}
+}
+
+func longestChain(t *testing.T, signature []byte) int {
+	t.Helper()
 	var x index
 	x.reset(openSignature(t, signature), windowBlocks)
 	if err := x.cover(0, 0); err != nil {
@@ -320,11 +396,7 @@ func TestOneWeakSum(t *testing.T) {
 		}
 		longest = max(longest, n)
 	}
-	if longest != maxChain {
-		t.Errorf("the longest chain has %d blocks, want %d", longest, maxChain)
-	}
-	new := join([]byte("x"), old)
-	checkPatch(t, old, deltaAll(t, signature, new, windowBlocks), new)
+	return longest
 }
 
 func TestCommandWidths(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // boundarySizes returns file sizes around the ends of blocks.
 func boundarySizes(blockLen int) []int {
 	sizes := []int{0, 1}
-	for _, blocks := range []int{1, 2, 5} {
+	for _, blocks := range []int{1, 3} {
 		n := blocks * blockLen
 		sizes = append(sizes, n-1, n, n+1)
 	}

@@ -185,8 +185,8 @@ func TestVersionManyCommands(t *testing.T) {
 	}
 	v := openVersion(t, bytes.NewReader(base), append(delta, opEnd))
 	checkVersion(t, v, want)
-	if n := len(v.marks.places); n > maxMarks || n < maxMarks/2 {
-		t.Errorf("%d marks for %d commands", n, count)
+	if n := len(v.marks.places); n != count/16+1 || v.marks.stride != 16 {
+		t.Errorf("%d marks for %d commands, one in %d", n, count, v.marks.stride)
 	}
 	if n := 16*cap(v.marks.places) + cap(v.delta.buf); n > 100<<10 {
 		t.Errorf("version takes %d bytes", n)

@@ -224,7 +224,7 @@ func TestPublishedMessages(t *testing.T) {
 	}
 }
 
-// sealAEAD writes packet 20 the way aeadReader describes it.
+// sealAEAD returns the content of packet 20, written the way aeadReader describes it.
 func sealAEAD(t *testing.T, key sessionKey, mode aeadMode, bits byte, plain []byte) []byte {
 	t.Helper()
 	aead, err := mode.open(key)
@@ -248,7 +248,7 @@ func sealAEAD(t *testing.T, key sessionKey, mode aeadMode, bits byte, plain []by
 	}
 	total := len(plain)
 	seal(nil, 0, 0, 0, 0, 0, byte(total>>16), byte(total>>8), byte(total))
-	return packet(tagEncryptedAEAD, out)
+	return out
 }
 
 func TestAEADChunks(t *testing.T) {
@@ -256,12 +256,11 @@ func TestAEADChunks(t *testing.T) {
 	for _, mode := range []aeadMode{modeEAX, modeOCB} {
 		for _, n := range []int{0, 1, 55, 56, 57, 119, 120, 121, 184, 3000} { // with the literal's header: around 64, 128, 192
 			content := text(n)
-			message := slices.Concat(c.esk, sealAEAD(t, c.key, mode, 6, literal(string(content))))
+			data := sealAEAD(t, c.key, mode, 6, literal(string(content)))
+			message := slices.Concat(c.esk, packet(tagEncryptedAEAD, data))
 			sameData(t, fmt.Sprint(mode, n), mustOpen(t, newOpener(), message, GPG), content)
-			for _, cut := range []int{1, 16, 17, 80, 96} {
-				whole := message[len(c.esk):]
-				body := whole[len(whole)-min(cut, len(whole)):]
-				short := slices.Concat(c.esk, packet(tagEncryptedAEAD, bytes.TrimSuffix(sealedContent(t, whole), body)))
+			for _, cut := range []int{1, 15, 16, 17, 32, 80, 96} {
+				short := slices.Concat(c.esk, packet(tagEncryptedAEAD, data[:max(0, len(data)-cut)]))
 				if _, err := open(newOpener(), short, GPG); !errors.Is(err, ErrDamaged) {
 					t.Errorf("mode %d, %d bytes, %d cut: %v", mode, n, cut, err)
 				}
@@ -272,18 +271,6 @@ func TestAEADChunks(t *testing.T) {
 	if _, err := open(newOpener(), long, GPG); !errors.Is(err, ErrDamaged) {
 		t.Errorf("chunks of 8 MiB: %v", err)
 	}
-}
-
-// sealedContent returns what the packet at the start of b holds.
-func sealedContent(t *testing.T, b []byte) []byte {
-	t.Helper()
-	for n := 2; n <= 6; n++ {
-		if bytes.Equal(packet(packetTag(b[0]&0x3f), b[n:]), b) {
-			return b[n:]
-		}
-	}
-	t.Fatal("no packet")
-	return nil
 }
 
 // cfb is the cipher feedback of the standard library, in pieces of any size.

@@ -174,18 +174,19 @@ func TestOursReadsGPGOfSeveralRecipients(t *testing.T) {
 	if _, err := g.run(nil, "--passphrase", "", "--quick-gen-key", "holder@example.org", "future-default", "default", "never"); err != nil {
 		t.Fatal(err)
 	}
-	for _, cipher := range []string{"AES", "AES256", "CAST5"} {
-		out, err := g.run(text(5000), "--s2k-count", "65536", "--cipher-algo", cipher, "--trust-model", "always",
-			"-r", "holder@example.org", "-e", "-c")
-		if err != nil {
-			t.Fatal(err)
-		}
-		sameData(t, cipher, mustOpen(t, newOpener(), out, GPG), text(5000))
-		if _, err := open(NewOpener([]byte("wrong"), OpenOptions{}), out, GPG); !errors.Is(err, ErrWrongSecret) {
-			t.Errorf("%s with the wrong secret: %v", cipher, err)
-		}
+	// AES256 is what gpg 2.2 says in its session key packet; with any other
+	// cipher for the data it encrypts the session key with that instead, and
+	// cannot read its own message by passphrase.
+	out, err := g.run(text(5000), "--s2k-count", "65536", "--cipher-algo", "AES256", "--trust-model", "always",
+		"-r", "holder@example.org", "-e", "-c")
+	if err != nil {
+		t.Fatal(err)
 	}
-	out, err := g.run(text(50), "--trust-model", "always", "-r", "holder@example.org", "-e")
+	sameData(t, "message", mustOpen(t, newOpener(), out, GPG), text(5000))
+	if _, err := open(NewOpener([]byte("wrong"), OpenOptions{}), out, GPG); !errors.Is(err, ErrWrongSecret) {
+		t.Errorf("wrong secret: %v", err)
+	}
+	out, err = g.run(text(50), "--trust-model", "always", "-r", "holder@example.org", "-e")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -370,13 +370,7 @@ func (r *Reader) string() string {
 	if r.err != nil || n == 0 {
 		return ""
 	}
-	b, err := r.r.Peek(int(n))
-	if err == nil {
-		s := string(b)
-		_, err = r.r.Discard(int(n))
-		return s
-	}
-	b = make([]byte, n)
+	b := make([]byte, n)
 	if _, err := io.ReadFull(r.r, b); err != nil {
 		r.fail("string")
 	}

@@ -70,16 +70,11 @@ func (r *reporter) Problem(p chain.Problem) {
 	if p.Path != "" {
 		text = progress.Escape(p.Path) + ": " + text
 	}
-	if p.Lost {
-		text = "error: " + text
-	} else {
-		text = "warning: " + text
-	}
 	text = printable(text)
 	r.meter.Warn(text)
-	r.log.println(text)
+	r.log.println("warning: " + text)
 	if r.quiet && p.Lost {
-		fmt.Fprintln(r.stderr, text)
+		fmt.Fprintln(r.stderr, "warning:", text)
 	}
 }
 

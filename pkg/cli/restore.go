@@ -45,10 +45,10 @@ func restoreApplet() applet {
 
 // A restoreJob is a restore that was asked for, checked and ready to run.
 type restoreJob struct {
-	address, dir, keyfile string
-	time                  time.Time
-	limits                limits.List
-	logfile               string
+	address, dir string
+	time         time.Time
+	limits       limits.List
+	logfile      string
 }
 
 func runRestore(a *app, c *cli.Context) error {

@@ -14,17 +14,17 @@ import (
 // Init makes the secret and its key packet unless there is one, and reports
 // whether it made it. A key packet that got lost is made again.
 func Init(r *registry.Registry, rand io.Reader) (made bool, err error) {
-	secret, err := r.Secret()
+	_, err = r.Secret()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		raw, err := keypacket.NewSecret(rand)
+		secret, err := keypacket.NewSecret(rand)
 		if err != nil {
 			return false, err
 		}
-		secret, made = string(raw), true
-		if err := r.SetSecret(secret); err != nil {
+		if err := r.SetSecret(string(secret)); err != nil {
 			return false, err
 		}
+		made = true
 	case err != nil:
 		return false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,15 @@ func TestXattrs(t *testing.T) {
 		if len(got) != len(want[n.Entry.Path]) {
 			t.Errorf("%q: got %d attributes", n.Entry.Path, len(got))
 			continue
+		}
+		if n.Entry.Type == archive.Regular {
+			f, err := s.Open(n.Entry)
+			must(t, err)
+			opened, err := f.Xattrs()
+			f.Close()
+			if err != nil || !slices.Equal(opened, got) {
+				t.Errorf("%q: open: got %q %v", n.Entry.Path, opened, err)
+			}
 		}
 		for i, x := range got {
 			if x != want[n.Entry.Path][i] {

@@ -99,7 +99,6 @@ type Source struct {
 
 	mu   sync.Mutex // guards what follows
 	root *sysfs.Root
-	buf  []byte
 	ids  *idNames
 }
 

@@ -22,9 +22,24 @@ func (s *Source) Xattrs(e *archive.Entry) ([]archive.Xattr, error) {
 	if err != nil {
 		return nil, err
 	}
-	attrs, err := s.listXattrs(path)
+	attrs, err := readXattrs(
+		func(buf []byte) (int, error) { return unix.Llistxattr(path, buf) },
+		func(name string, buf []byte) (int, error) { return unix.Lgetxattr(path, name, buf) },
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read extended attributes of %q: %w", e.Path, err)
+	}
+	return attrs, nil
+}
+
+// Xattrs is Source.Xattrs for an open file, and several times faster.
+func (f *File) Xattrs() ([]archive.Xattr, error) {
+	attrs, err := readXattrs(
+		func(buf []byte) (int, error) { return unix.Flistxattr(f.fd, buf) },
+		func(name string, buf []byte) (int, error) { return unix.Fgetxattr(f.fd, name, buf) },
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read extended attributes of %q: %w", f.path, err)
 	}
 	return attrs, nil
 }
@@ -40,32 +55,42 @@ func (s *Source) xattrPath(path string) (string, error) {
 	return sysfs.ProcPath(dir) + "/" + name, err
 }
 
-func (s *Source) listXattrs(path string) ([]archive.Xattr, error) {
-	if s.buf == nil {
-		s.buf = make([]byte, maxXattr)
-	}
-	n, err := unix.Llistxattr(path, s.buf)
-	if n <= 0 || errors.Is(err, unix.ENOTSUP) {
+// readXattrs reads all attributes through two calls: list is listxattr, get is
+// getxattr, of one file.
+func readXattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) ([]archive.Xattr, error) {
+	names, err := sized(list)
+	if len(names) == 0 || err != nil {
 		return nil, ignore(err, unix.ENOTSUP)
 	}
 	var attrs []archive.Xattr
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(s.buf[:n]), "\x00"), "\x00") {
-		n, err := unix.Lgetxattr(path, name, s.buf)
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
+		value, err := sized(func(buf []byte) (int, error) { return get(name, buf) })
 		if err == unix.ENODATA {
 			continue // removed since
 		}
 		if err != nil {
 			return nil, fmt.Errorf("attribute %q: %w", name, err)
 		}
-		attrs = append(attrs, archive.Xattr{Name: name, Value: string(s.buf[:n])})
+		attrs = append(attrs, archive.Xattr{Name: name, Value: string(value)})
 	}
 	slices.SortFunc(attrs, func(a, b archive.Xattr) int { return strings.Compare(a.Name, b.Name) })
 	return attrs, nil
 }
 
-// maxXattr is the kernel's limit in bytes for a value as well as for a list of
-// names (XATTR_SIZE_MAX, XATTR_LIST_MAX).
-const maxXattr = 64 << 10
+// sized asks a call how much there is, which mostly is nothing, and then for
+// it, again if it grew meanwhile. The kernel's limit is 64 KiB.
+func sized(call func([]byte) (int, error)) ([]byte, error) {
+	for {
+		n, err := call(nil)
+		if n <= 0 || err != nil {
+			return nil, err
+		}
+		buf := make([]byte, n)
+		if n, err = call(buf); err != unix.ERANGE {
+			return buf[:max(n, 0)], err
+		}
+	}
+}
 
 // ignore returns err unless it is one of those.
 func ignore(err error, those ...error) error {
