@@ -61,6 +61,8 @@ type Content interface {
 	// Changed reports whether the file is no longer what the entry says, or
 	// was written so recently that its timestamps can't tell.
 	Changed() (changed, racy bool, err error)
+	// Xattrs reads the file's extended attributes.
+	Xattrs() ([]archive.Xattr, error)
 }
 
 // A Reporter hears what a session does. Calls come from several goroutines.

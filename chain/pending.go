@@ -98,6 +98,9 @@ func (s *baseSink) done() error {
 	if err != nil {
 		return lost(s.x.report, s.item.Path, fmt.Errorf("apply its deltas: %w", err))
 	}
+	if size := s.item.Size; size >= 0 && version.Size() != size {
+		return lost(s.x.report, s.item.Path, fmt.Errorf("its deltas make %d bytes where %d were backed up", version.Size(), size))
+	}
 	out := newFileSink(s.x.restorer, &s.item.Entry, s.doubt)
 	_, err = io.CopyBuffer(struct{ io.Writer }{out}, io.NewSectionReader(version, 0, version.Size()), s.x.copy)
 	if err != nil {

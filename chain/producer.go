@@ -200,12 +200,10 @@ func (p *producer) entry(ctx context.Context, e *archive.Entry, old *state.Item)
 			}
 		}
 	}
-	if err := p.xattrs(e); err != nil {
-		return err
-	}
 	if e.Type == archive.Regular {
 		return p.file(ctx, e, old)
 	}
+	p.xattrs(e, p.src.Xattrs)
 	p.count(old)
 	if err := p.blocks.add(archive.Record{Kind: archive.Snapshot, Entry: e}, nil); err != nil {
 		return err
@@ -240,9 +238,7 @@ func (p *producer) mark(path []byte, piece int, sigStart int64) mark {
 // unchanged looks at the content of a suspect; if that and the extended
 // attributes are what the chain has, only the cache is told.
 func (p *producer) unchanged(ctx context.Context, e *archive.Entry, old *state.Item) (bool, error) {
-	if err := p.xattrs(e); err != nil {
-		return false, err
-	}
+	p.xattrs(e, p.src.Xattrs)
 	if !sameXattrs(e.Xattrs, old.Xattrs) {
 		return false, nil
 	}
@@ -317,13 +313,15 @@ type readError struct{ err error }
 func (e *readError) Error() string { return e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-func (p *producer) xattrs(e *archive.Entry) error {
-	list, err := p.src.Xattrs(e)
+// xattrs gives an entry its extended attributes. What can't be read of them,
+// or not be stored, is lost.
+func (p *producer) xattrs(e *archive.Entry, read func(*archive.Entry) ([]archive.Xattr, error)) {
+	list, err := read(e)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			p.report.Problem(Problem{Path: e.Path, Err: fmt.Errorf("read extended attributes: %w", err), Lost: true})
 		}
-		return nil
+		return
 	}
 	size := 0
 	for _, x := range list {
@@ -331,10 +329,9 @@ func (p *producer) xattrs(e *archive.Entry) error {
 	}
 	if size > xattrLimit {
 		p.report.Problem(Problem{Path: e.Path, Err: fmt.Errorf("extended attributes of %d bytes: no room for them in a tar header", size), Lost: true})
-		return nil
+		return
 	}
 	e.Xattrs = list
-	return nil
 }
 
 // file stores a regular file: whole, or as a delta if the chain has its
@@ -357,6 +354,7 @@ func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) 
 		return nil
 	}
 	defer content.Close()
+	p.xattrs(e, func(*archive.Entry) ([]archive.Xattr, error) { return content.Xattrs() })
 	f := &fileRecord{p: p, entry: *e, params: rdiff.ParamsFor(e.Size), sigStart: p.sigs.Size()}
 	if err := f.begin(old); err != nil {
 		return err

@@ -37,9 +37,12 @@ const (
 
 // What our sessions write: see ParamsFor.
 const (
-	// With the 32 bits of the weak sum, 128 bits have to agree by chance for
-	// a wrong match, and the whole-file digest would still tell.
-	sessionStrongLen = 12
+	// As much of a strong sum as stock keeps: with the weak sum, 96 bits have
+	// to agree by chance for a wrong match, and the whole-file digest would
+	// still tell. Sums don't compress, so that every byte here shows in what
+	// a session stores. Large files have more pairs of blocks to mistake.
+	sessionStrongLen = 8
+	largeStrongLen   = 12
 
 	// Stock's choice: 512 bytes for small files, then about 2000 blocks a
 	// file, until its --max-blocksize stops that.
@@ -47,8 +50,8 @@ const (
 	stockBlocks      = 2000
 	stockMaxBlockLen = 2048
 
-	// Ours goes on from there, so that sums stay below one byte in 256 for
-	// large files and one in 1024 for the largest.
+	// Ours goes on from there, so that sums take one byte in 256 of a
+	// file at 4 GiB and one in 1024 of the largest.
 	largeFile     = int64(4) << 30
 	largeBlockLen = 4096
 	hugeFile      = int64(16) << 30
@@ -73,7 +76,11 @@ type Params struct {
 // with stock's 2 KiB a file of 64 GiB would carry half a gigabyte of sums
 // through every later session.
 func ParamsFor(size int64) Params {
-	return Params{Magic: MagicBLAKE2b, BlockLen: blockLenFor(size), StrongLen: sessionStrongLen}
+	p := Params{Magic: MagicBLAKE2b, BlockLen: blockLenFor(size), StrongLen: sessionStrongLen}
+	if size >= largeFile {
+		p.StrongLen = largeStrongLen
+	}
+	return p
 }
 
 func blockLenFor(size int64) int {

@@ -67,7 +67,10 @@ func TestParamsFor(t *testing.T) {
 		{4 << 30, 4096}, {16<<30 - 1, 4096}, {16 << 30, 8192}, {64<<30 - 1, 8192},
 		{64 << 30, 16384}, {1 << 60, 16384},
 	} {
-		want := Params{MagicBLAKE2b, c.blockLen, 12}
+		want := Params{MagicBLAKE2b, c.blockLen, 8}
+		if c.size >= 4<<30 {
+			want.StrongLen = 12
+		}
 		if got := ParamsFor(c.size); got != want {
 			t.Errorf("ParamsFor(%d) = %+v, want %+v", c.size, got, want)
 		}

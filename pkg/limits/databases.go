@@ -39,9 +39,7 @@ func (l List) DB(kind Kind) *Databases {
 		}
 	}
 	if kind == MySQL && !d.fallback {
-		if system := d.at(mysqlSystem); !system.listed {
-			system.listed = true
-		}
+		d.at(mysqlSystem).listed = true // if it was, it keeps its sign
 	}
 	return d
 }

@@ -92,7 +92,7 @@ func try(file *os.File, path string) (held bool, err error) {
 	if err := check(file); err != nil {
 		return false, fmt.Errorf("lock %q: %w", path, err)
 	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB*0)
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return false, &LockedError{Path: path, PID: holder(file)}
 	}

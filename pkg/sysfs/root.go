@@ -148,6 +148,9 @@ func (r *Root) pop(n int) {
 // descend opens the levels from the deepest open one down to path, which the
 // levels there are must lie on the way to.
 func (r *Root) descend(path string, perm *uint32) error {
+	if r.levels[0].fd < 0 {
+		return fs.ErrClosed
+	}
 	n := len(r.levels)
 	for r.levels[n-1].fd < 0 {
 		n--

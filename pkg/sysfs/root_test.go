@@ -146,6 +146,14 @@ func openDescriptors(t *testing.T) int {
 	return len(entries)
 }
 
+func TestClosed(t *testing.T) {
+	r := openRoot(t, t.TempDir())
+	r.Close()
+	if _, err := r.Dir(""); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestForget(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(dir, "a/b"), 0o755))
