@@ -27,6 +27,7 @@ type File struct {
 	path   string
 	stamp  stamp
 	opened time.Time
+	ids    *idNames
 }
 
 // A stamp is what changes when a file is written to.
@@ -63,7 +64,7 @@ func (s *Source) Open(e *archive.Entry) (*File, error) {
 	if st.Size >= readaheadSize {
 		_ = unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL) // advice
 	}
-	return &File{fd, e.Path, stampOf(e), opened}, nil
+	return &File{fd, e.Path, stampOf(e), opened, s.ids}, nil
 }
 
 func (s *Source) openFile(path string) (int, error) {
@@ -86,14 +87,12 @@ func sameFile(e *archive.Entry, st *unix.Stat_t) bool {
 
 // Refresh brings an entry up to date with the open file: size, times, mode
 // and owner, not the path and HardLink. Changed then compares with that.
-func (s *Source) Refresh(f *File, e *archive.Entry) error {
+func (f *File) Refresh(e *archive.Entry) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err != nil {
 		return fmt.Errorf("stat %q: %w", f.path, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	describe(e, &st, s.ids)
+	describe(e, &st, f.ids)
 	f.stamp = stampOf(e)
 	return nil
 }

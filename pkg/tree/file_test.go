@@ -130,7 +130,7 @@ func TestChanged(t *testing.T) {
 				changed, err = f.Changed()
 				must(t, err)
 			}
-			must(t, s.Refresh(f, e))
+			must(t, f.Refresh(e))
 			if changed, err := f.Changed(); changed || err != nil {
 				t.Errorf("after Refresh: %v %v", changed, err)
 			}

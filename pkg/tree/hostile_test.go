@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,7 +206,7 @@ func TestHostileEntries(t *testing.T) {
 		}
 	}})
 	odd := file("odd")
-	odd.UID, odd.GID, odd.Mode = -1, 1<<40, 1<<31|0o6755
+	odd.UID, odd.GID, odd.Mode = -1, math.MaxInt, 1<<31|0o6755
 	odd.Xattrs = []archive.Xattr{{Name: ""}, {Name: "nonsense"}, {Name: "user.\x00", Value: "x"},
 		{Name: "user." + strings.Repeat("n", 300)}, {Name: "user.big", Value: strings.Repeat("v", 1<<20)}, {Name: aclAccess, Value: "bad"}}
 	must(t, write(tg, odd, "x"))
@@ -240,4 +241,29 @@ func TestLongNames(t *testing.T) {
 			t.Errorf("%s below 256 bytes: %v", what, err)
 		}
 	}
+}
+
+// Whatever a path is, writing to it makes a file of that path below the
+// target or an error, and nothing beside the target.
+func FuzzHostilePath(f *testing.F) {
+	for _, path := range []string{"a", "a/b", "../x", "/etc/x", "up/x", "up", "d/../../x", "a//b", ".", "", "d/./x", "\xff/\n", "x\x00"} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		base := inMemory(t)
+		root := filepath.Join(base, "root")
+		plant(t, base, "root/d/", "outside/")
+		must(t, os.Symlink("../outside", filepath.Join(root, "up")))
+		tg := newTarget(t, root, TargetOptions{Overwrite: true})
+		err := write(tg, file(path), "x")
+		found := scan(t, base)
+		if e := found["root/"+path]; (err == nil) != (e != nil && e.Type == archive.Regular) {
+			t.Fatalf("%v, but the entry is %v", err, e)
+		}
+		for p := range found {
+			if p != "" && p != "outside" && !archive.Within(p, "root") {
+				t.Fatalf("%q was made", p)
+			}
+		}
+	})
 }

@@ -92,18 +92,20 @@ type Source struct {
 	opts  Options
 	walk  *walker
 	start sync.Once
+	end   sync.Once
 	stop  chan struct{}
 	out   chan []step
 	batch []step
 	err   error // why out was closed; io.EOF at the end of the tree
 
-	mu   sync.Mutex // guards what follows
+	ids *idNames
+
+	mu   sync.Mutex // guards root and descriptors that come from it
 	root *sysfs.Root
-	ids  *idNames
 }
 
-// NewSource opens a directory to scan. A bad path in Select is an error that
-// wraps fs.ErrInvalid.
+// NewSource opens a directory to scan. A path in Select that is absolute or
+// has an empty, "." or ".." component is an error.
 func NewSource(opts Options) (*Source, error) {
 	list, err := sortSelected(opts.Select)
 	if err != nil {
@@ -184,10 +186,13 @@ func (s *Source) receive(ctx context.Context) error {
 }
 
 // Close stops the scan and releases the directory. Files that are open stay
-// so.
+// so. It must not run at the same time as Next.
 func (s *Source) Close() {
-	close(s.stop)
-	s.start.Do(func() { close(s.out) })
+	s.end.Do(func() { close(s.stop) })
+	s.start.Do(func() {
+		s.err = errStopped
+		close(s.out)
+	})
 	for range s.out {
 	}
 	s.walk.root.Close()

@@ -255,7 +255,7 @@ func (t *Target) place(dir int, name, path string, create func(name string) erro
 // directory there goes with all it contains.
 func (t *Target) replace(dir int, temp, name, path string) error {
 	err := unix.Renameat(dir, temp, dir, name)
-	if err != unix.EISDIR && err != unix.EEXIST && err != unix.ENOTEMPTY {
+	if err != unix.EISDIR {
 		return err
 	}
 	t.links.Forget(path)
