@@ -33,6 +33,7 @@ type mark struct {
 	Path    []byte // of the last entry begun
 	Piece   int    // pieces of it so far, 0 when the entry is complete
 	Started bool   // whether there was an entry at all
+	Done    bool   // whether it was the last
 
 	Index      int64  // bytes of the session's layer
 	Signatures int64  // bytes of its signatures

@@ -102,7 +102,9 @@ func (p *producer) run(ctx context.Context) error {
 		}
 	}
 	p.report.Add(p.files, 0, 0)
-	return p.blocks.cut(p.mark(nil, 0, 0), true)
+	end := p.mark(nil, 0, 0)
+	end.Started, end.Done = true, true
+	return p.blocks.cut(end, true)
 }
 
 // resumable reports whether node is the file that the session was
@@ -156,8 +158,8 @@ func (p *producer) nextItem() (*state.Item, error) {
 
 // done reports whether an interrupted session had dealt with path.
 func (p *producer) done(path string) bool {
-	if !p.resume.Started {
-		return false
+	if !p.resume.Started || p.resume.Done {
+		return p.resume.Done
 	}
 	c := archive.Compare(path, string(p.resume.Path))
 	return c < 0 || c == 0 && p.resume.Piece == 0

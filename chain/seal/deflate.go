@@ -8,8 +8,8 @@ import (
 )
 
 // deflateLevel makes files 1 to 3 % larger than gzip -6 at four times the
-// speed. Blocks of noise are stored at gigabytes a second; from level 7 on they
-// would cost as much as text.
+// speed. Blocks of noise are stored at gigabytes a second; from level 7 on
+// they would cost as much as text.
 const deflateLevel = 6
 
 // deflateEnd is the empty final block which ends a deflate stream. It starts
