@@ -18,8 +18,14 @@ import (
 // what a newer set has is never read in an older one. A delta waits in a
 // scratch file until an older set brings what it builds on; the deltas of one
 // file are then read through at once.
-func (r *restorer) contents(ctx context.Context) error {
+func (r *restorer) contents(ctx context.Context) (err error) {
 	r.copy = make([]byte, 256<<10)
+	r.writers = newWriters(r)
+	defer func() {
+		if werr := r.writers.wait(); err == nil {
+			err = werr
+		}
+	}()
 	waiting := r.plan.want("waiting-0")
 	defer func() { waiting.close() }()
 	for i := len(r.sets) - 1; i >= 0; i-- {
@@ -395,6 +401,8 @@ func (x *extraction) begin(rec archive.Record, f *fetched) (sink, error) {
 		return newDeltaSink(x, item, waiting)
 	case waiting:
 		return newBaseSink(x, item, x.doubt(f))
+	case rec.Piece == 0 && rec.Size <= pieceSize:
+		return newSmallSink(x.writers, &item.Entry, x.doubt(f)), nil
 	}
 	return newFileSink(x.restorer, &item.Entry, x.doubt(f)), nil
 }
@@ -457,8 +465,8 @@ func (s *fileSink) done() error {
 	if err := s.out.Commit(); err != nil {
 		return lost(s.r.report, s.entry.Path, err)
 	}
-	s.r.out.Files++
-	s.r.out.Bytes += s.size
+	s.r.files.Add(1)
+	s.r.bytes.Add(s.size)
 	s.r.report.Add(1, 0, 0)
 	if s.digest == nil && s.doubt != nil {
 		s.r.report.Problem(Problem{Path: s.entry.Path, Err: fmt.Errorf("may be damaged: %w", s.doubt), Lost: true})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"tklbam/chain/archive"
@@ -82,6 +83,9 @@ type restorer struct {
 	out    Restored
 	deltas *os.File // deltas of files whose base is still to come: see pending.go
 	copy   []byte
+
+	writers      *writers
+	files, bytes atomic.Int64 // written so far
 }
 
 // Restore makes the tree as it was at a set of the newest chain that reaches
@@ -103,6 +107,7 @@ func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	defer os.RemoveAll(dir)
 	r.dir = dir
 	err = r.run(ctx)
+	r.out.Files, r.out.Bytes = r.files.Load(), r.bytes.Load()
 	r.out.Warnings, r.out.Lost = r.report.warnings.Load(), r.report.lost.Load()
 	r.out.Elapsed = o.Clock().Sub(started)
 	return &r.out, err
@@ -258,7 +263,7 @@ func (r *restorer) hardLinks() error {
 		if err := r.Target.Link(&item.Entry, item.HardLink); err != nil {
 			return lost(r.report, item.Path, fmt.Errorf("link to %q: %w", item.HardLink, err))
 		}
-		r.out.Files++
+		r.files.Add(1)
 		r.report.Add(1, 0, 0)
 		return nil
 	})

@@ -48,8 +48,8 @@ type job struct {
 }
 
 // inFlight is how many volumes may be on their way into the store at once:
-// one being written and one becoming durable.
-const inFlight = 2
+// one being written, and others becoming durable.
+const inFlight = 3
 
 // start begins the goroutines; Close ends them.
 func (u *uploader) start() {
