@@ -168,6 +168,10 @@ func (s *session) extend(ctx context.Context, sets []*collection.Set) error {
 		return err
 	}
 	s.chain, s.enc, s.name.Start = sets, enc, last.End
+	if s.Encoding.Encrypted() && !enc.Encrypted() {
+		s.report.Problem(Problem{Err: errors.New("the chain in the target is not encrypted, so this backup is not either: " +
+			"to start one that is, make a full backup")})
+	}
 	if s.cache.known(sets) != len(sets) || !s.cache.usable() {
 		// Before anything of the chain is read, its manifest tells whether
 		// the secret is the right one.

@@ -11,6 +11,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -86,8 +87,20 @@ type Problem struct {
 // ErrWrongSecret says that the secret at hand is not the chain's.
 var ErrWrongSecret = errors.New("the secret does not open this backup")
 
-// ErrNoBackup says that a target holds no complete backup.
-var ErrNoBackup = errors.New("no backup found")
+// A NoSpaceError says that something was not begun for want of room, in bytes.
+type NoSpaceError struct {
+	Where      string
+	Need, Free int64
+}
+
+func (e *NoSpaceError) Error() string {
+	return fmt.Sprintf("no space left %s: %d bytes are needed, %d are free", e.Where, e.Need, e.Free)
+}
+
+// A spacer is a Store that knows how many bytes it can still take.
+type spacer interface {
+	Free(ctx context.Context) (uint64, error)
+}
 
 // Summary is what a backup session did.
 type Summary struct {

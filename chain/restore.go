@@ -162,17 +162,11 @@ func (r *restorer) room() error {
 		return err
 	}
 	if uint64(r.plan.bytes) > free {
-		return &NoSpaceError{Need: r.plan.bytes, Free: int64(free)}
+		return &NoSpaceError{Where: "where the tree goes", Need: r.plan.bytes, Free: int64(free)}
 	}
 	return nil
 }
 
-// A NoSpaceError says that a restore was not begun for want of room, in bytes.
-type NoSpaceError struct{ Need, Free int64 }
-
-func (e *NoSpaceError) Error() string {
-	return fmt.Sprintf("not enough room: %d bytes to restore, %d free", e.Need, e.Free)
-}
 
 // makePlan reads the signature files of all sets and merges them.
 func (r *restorer) makePlan(ctx context.Context) error {

@@ -184,6 +184,9 @@ type volume struct {
 }
 
 func (v *volume) put() error {
+	if err := v.u.room(v.number); err != nil {
+		return err
+	}
 	name := v.u.name
 	name.Volume = v.number
 	err := v.u.store.Put(v.u.ctx, name.String(), func(w io.Writer) error {
@@ -191,6 +194,27 @@ func (v *volume) put() error {
 	})
 	if err != nil {
 		return fmt.Errorf("store volume %q: %w", name.String(), err)
+	}
+	return nil
+}
+
+// room checks, before a volume is begun, that the store can take it. The
+// first may turn out to be small; whoever fills one will fill another.
+func (u *uploader) room(number int) error {
+	s, ok := u.store.(spacer)
+	if !ok {
+		return nil
+	}
+	free, err := s.Free(u.ctx)
+	if err != nil {
+		return err
+	}
+	need := int64(blockSize)
+	if number > 1 {
+		need = u.volSize
+	}
+	if free < uint64(need) {
+		return &NoSpaceError{Where: "in the target", Need: need, Free: int64(free)}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tklbam/pkg/conf"
+	"tklbam/pkg/keypacket"
 	"tklbam/pkg/registry"
 )
 
@@ -71,7 +72,7 @@ func (a *app) cacheDir(cf *conf.Conf) error {
 func (a *app) secret(c *cli.Context, r *registry.Registry) (secret []byte, weak bool, err error) {
 	if path := c.String("secretfile"); path != "" {
 		secret, err := firstLine(path)
-		return secret, true, err
+		return secret, !keypacket.Generated(secret), err
 	}
 	text, err := r.Secret()
 	if errors.Is(err, fs.ErrNotExist) {

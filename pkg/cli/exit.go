@@ -67,6 +67,7 @@ func (a *app) exit(err error) int {
 // advice is the one table of what an error means to a person.
 func advice(err error) (code int, hint string) {
 	var early *collection.TooEarlyError
+	var full *chain.NoSpaceError
 	switch {
 	case errors.Is(err, chain.ErrWrongSecret):
 		return exitSecret, "the backup was made with another secret: use the registry (TKLBAM_REGISTRY), --secretfile or --keyfile that belongs to it; " +
@@ -77,7 +78,7 @@ func advice(err error) (code int, hint string) {
 		return exitFailure, "such messages can be altered without trace; if you trust the storage, add --allow-unprotected"
 	case errors.Is(err, pidlock.ErrLocked):
 		return exitFailure, "another backup is running; wait for it to end"
-	case errors.Is(err, backends.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, backends.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.As(err, &full):
 		return exitFailure, "make room, then run the same command again: what is stored already is used"
 	case errors.As(err, &early), errors.Is(err, collection.ErrEmpty):
 		return exitFailure, "\"tklbam-status --address=...\" shows what a target holds"

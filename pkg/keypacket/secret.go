@@ -20,6 +20,13 @@ func NewSecret(rand io.Reader) ([]byte, error) {
 	return base64.RawStdEncoding.AppendEncode(nil, sum[:]), nil
 }
 
+// Generated reports whether a secret looks like one that NewSecret made, and
+// so needs no protection against being guessed.
+func Generated(secret []byte) bool {
+	raw, err := base64.RawStdEncoding.DecodeString(string(secret))
+	return err == nil && len(raw) == sha1.Size
+}
+
 // RandomPassphrase makes a passphrase of 80 bits that can be written down:
 // XXXX-XXXX-XXXX-XXXX in upper-case letters and the digits 2 to 7.
 func RandomPassphrase(rand io.Reader) (string, error) {
