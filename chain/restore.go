@@ -167,7 +167,6 @@ func (r *restorer) room() error {
 	return nil
 }
 
-
 // makePlan reads the signature files of all sets and merges them.
 func (r *restorer) makePlan(ctx context.Context) error {
 	r.plan = newPlan(r.dir, len(r.sets))

@@ -92,7 +92,7 @@ func writing(p []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		n, err := w.Write(p)
 		if err == nil && n != len(p) {
-			return fmt.Errorf("Write of %d bytes returned %d, nil", len(p), n)
+			return fmt.Errorf("a write of %d bytes returned %d, nil", len(p), n)
 		}
 		return err
 	}

@@ -33,7 +33,7 @@ func putSmallWrites(t *testing.T, b backends.Backend) {
 		for rest, n := want, 0; len(rest) > 0; rest, n = rest[n:], (n+7)%len(buf) {
 			n = copy(buf[:n], rest)
 			if written, err := w.Write(buf[:n]); written != n || err != nil {
-				return fmt.Errorf("Write of %d bytes: %d, %w", n, written, err)
+				return fmt.Errorf("a write of %d bytes: %d, %w", n, written, err)
 			}
 		}
 		return nil

@@ -232,3 +232,22 @@ func confDir(t *testing.T, conf, overrides string) string {
 	}
 	return dir
 }
+
+// TestExample loads the example that is shipped: it says what holds anyway.
+func TestExample(t *testing.T) {
+	raw, err := os.ReadFile("../../contrib/conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "conf"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := Default(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the example gives %+v, the defaults are %+v", got, want)
+	}
+}
