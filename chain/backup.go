@@ -284,7 +284,7 @@ func (s *session) discard(ctx context.Context, volumes []journalVolume) error {
 			if cerr := ctx.Err(); cerr != nil {
 				return cerr
 			}
-			s.report.Problem(Problem{Err: fmt.Errorf("remove %q: %w", v.Name, err)})
+			s.report.Problem(Problem{Err: err})
 		}
 	}
 	return nil
@@ -467,7 +467,7 @@ func (s *session) commit(ctx context.Context) error {
 	}
 	err = s.Store.Put(ctx, name.String(), copyFrom(sealed.Bytes()))
 	if err != nil {
-		return fmt.Errorf("store manifest %q: %w", name.String(), err)
+		return err
 	}
 	s.report.Add(0, 0, int64(sealed.Len()))
 	set.Manifest, set.ManifestSize = name.String(), int64(sealed.Len())
@@ -491,11 +491,8 @@ func (s *session) put(ctx context.Context, name filename.Name, enc seal.Encoding
 		size = c.n
 		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("store %q: %w", name.String(), err)
-	}
 	s.report.Add(0, 0, size)
-	return size, nil
+	return size, err
 }
 
 func (s *session) seal(w io.Writer, enc seal.Encoding, write func(io.Writer) error) error {

@@ -325,7 +325,7 @@ func checkSealed(opener *seal.Opener, r io.Reader, enc seal.Encoding) error {
 func fetch(ctx context.Context, store Reader, name string, w io.Writer) error {
 	f, err := store.Open(ctx, name)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", name, err)
+		return err
 	}
 	defer f.Close()
 	if _, err := io.Copy(w, f); err != nil {

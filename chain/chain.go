@@ -27,7 +27,8 @@ type Reader interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
-// A Store keeps the files of chains, flat, under their names.
+// A Store keeps the files of chains, flat, under their names. Its errors name
+// the file.
 type Store interface {
 	Reader
 	// Put stores what write produces, complete or not at all. It calls write

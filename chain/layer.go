@@ -19,7 +19,7 @@ func openStored(ctx context.Context, store Reader, opener *seal.Opener, name str
 	}
 	raw, err := store.Open(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", name, err)
+		return nil, err
 	}
 	plain, err := opener.Open(raw, enc)
 	if err != nil {

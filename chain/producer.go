@@ -129,6 +129,7 @@ func (p *producer) nextNode(ctx context.Context) (*Node, error) {
 		if !p.done(node.Entry.Path) {
 			return &node, nil
 		}
+		p.passed(node.Entry)
 	}
 }
 
@@ -141,6 +142,13 @@ func (p *producer) seen(node Node) {
 	if p.files == 64 {
 		p.report.Add(p.files, 0, 0)
 		p.files = 0
+	}
+}
+
+// passed counts a file that needs no reading as gone through.
+func (p *producer) passed(e *archive.Entry) {
+	if e.Type == archive.Regular {
+		p.report.Add(0, e.Size, 0)
 	}
 }
 
@@ -195,6 +203,7 @@ func (p *producer) entry(ctx context.Context, e *archive.Entry, old *state.Item)
 		switch compare(e, old) {
 		case same:
 			p.sum.Unchanged++
+			p.passed(e)
 			return nil
 		case suspect:
 			if ok, err := p.unchanged(ctx, e, old); err != nil || ok {

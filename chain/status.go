@@ -55,7 +55,7 @@ func missing(s *collection.Set, m *manifest.Manifest, err error) (damage []strin
 func Cleanup(ctx context.Context, store Store, plan []collection.Deletion, rep Reporter) error {
 	for _, d := range plan {
 		if err := store.Delete(ctx, d.File.Name); err != nil {
-			return fmt.Errorf("delete %q: %w", d.File.Name, err)
+			return err
 		}
 		rep.Note(fmt.Sprintf("deleted %s: %s", d.File.Name, d.Reason))
 	}

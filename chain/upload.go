@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"runtime"
 	"sync"
@@ -189,13 +188,9 @@ func (v *volume) put() error {
 	}
 	name := v.u.name
 	name.Volume = v.number
-	err := v.u.store.Put(v.u.ctx, name.String(), func(w io.Writer) error {
+	return v.u.store.Put(v.u.ctx, name.String(), func(w io.Writer) error {
 		return v.write(name.String(), w)
 	})
-	if err != nil {
-		return fmt.Errorf("store volume %q: %w", name.String(), err)
-	}
-	return nil
 }
 
 // room checks, before a volume is begun, that the store can take it. The

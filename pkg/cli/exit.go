@@ -56,6 +56,10 @@ func (a *app) exit(err error) int {
 		fmt.Fprintf(a.stderr, "Try \"%s --help\".\n", a.prog)
 		return exitUsage
 	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.stderr, "interrupted: run the same command again to go on")
+		return exitSignal
+	}
 	code, hint := advice(err)
 	fmt.Fprintf(a.stderr, "error: %s\n", printable(err.Error()))
 	if hint != "" {
@@ -82,8 +86,6 @@ func advice(err error) (code int, hint string) {
 		return exitFailure, "make room, then run the same command again: what is stored already is used"
 	case errors.As(err, &early), errors.Is(err, collection.ErrEmpty):
 		return exitFailure, "\"tklbam-status --address=...\" shows what a target holds"
-	case errors.Is(err, context.Canceled):
-		return exitSignal, "interrupted; run the same command again to go on"
 	case errors.Is(err, fs.ErrPermission):
 		return exitFailure, "run as the user that owns it, or as root"
 	}
