@@ -1,19 +1,15 @@
 package chain
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"tklbam/chain/collection"
 	"tklbam/chain/filename"
-	"tklbam/chain/manifest"
 	"tklbam/chain/rdiff"
 	"tklbam/chain/seal"
 	"tklbam/chain/state"
@@ -184,158 +180,10 @@ func (s *session) extend(ctx context.Context, sets []*collection.Set) error {
 	return s.cache.sync(ctx, s.Store, s.opener, sets, s.report)
 }
 
-// open takes up the journal of an interrupted session, or starts one.
-func (s *session) open(ctx context.Context) error {
-	if err := s.takeUp(ctx); err != nil {
-		return err
-	}
-	if s.journal == nil {
-		if err := s.start(); err != nil {
-			return fmt.Errorf("start session: %w", err)
-		}
-	}
-	return s.openSpools()
-}
-
-// takeUp goes on with an interrupted session if it is the one this would be:
-// of the same tree, on the same chain, under the same secret. Volumes that
-// the target does not have as the journal says are made again.
-func (s *session) takeUp(ctx context.Context) error {
-	j, err := openJournal(s.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if finished(s.coll, j.session.End) {
-		return errors.Join(j.Close(), j.remove()) // it was killed after its manifest was stored
-	}
-	if why := s.differs(j); why != "" {
-		s.report.Note("the interrupted session of " + j.session.End.Format(time.RFC3339) + " is given up: " + why)
-		err := s.discard(ctx, j.volumes)
-		return errors.Join(err, j.Close(), j.remove())
-	}
-	s.name.End, s.journal, s.sum.Resumed = j.session.End, j, true
-	return s.keep(ctx, s.stored(ctx, j))
-}
-
-// keep drops the volumes after the first n of the session, here and in the
-// target.
-func (s *session) keep(ctx context.Context, n int) error {
-	dropped := s.journal.volumes[n:]
-	if err := s.journal.keep(n); err != nil {
-		return err
-	}
-	return s.discard(ctx, dropped)
-}
-
-// differs says why an interrupted session can't be gone on with, "" if it can.
-func (s *session) differs(j *journal) string {
-	is := j.session
-	var start time.Time
-	if len(s.chain) > 0 {
-		start = s.chain[len(s.chain)-1].End
-	}
-	switch {
-	case s.NoResume:
-		return "resuming is disabled"
-	case is.Full != s.name.Full:
-		return "the next backup is of another kind"
-	case string(is.Localdir) != s.Localdir:
-		return "it was of " + string(is.Localdir)
-	case is.Suffix != s.name.Suffix:
-		return "it has another encryption"
-	case !is.Start.Equal(start):
-		return "the chain has changed since"
-	case checkSealed(s.opener, bytes.NewReader(is.Check), s.enc) != nil:
-		return "it has another secret"
-	}
-	return ""
-}
-
-// stored counts the leading volumes of a journal that the target has. A
-// volume is journaled before it appears, so the last ones are compared with
-// their hashes: what lies under their names could be older.
-func (s *session) stored(ctx context.Context, j *journal) int {
-	set := unfinished(s.coll, j.session.End)
-	for i, v := range j.volumes {
-		file, ok := set.Volume(v.Volume.Number)
-		if !ok || file.File.Name != v.Name || file.File.Size != v.Size {
-			return i
-		}
-		if i < len(j.volumes)-inFlight {
-			continue
-		}
-		f := fetchVolume(ctx, s.Store, s.dir, v.Volume.volume(), set)
-		f.close()
-		if f.err != nil || f.damaged != nil {
-			return i
-		}
-	}
-	return len(j.volumes)
-}
-
-// discard removes volumes that nothing uses from the target. A target that
-// forbids it keeps them as leftovers.
-func (s *session) discard(ctx context.Context, volumes []journalVolume) error {
-	for _, v := range volumes {
-		if err := s.Store.Delete(ctx, v.Name); err != nil {
-			if cerr := ctx.Err(); cerr != nil {
-				return cerr
-			}
-			s.report.Problem(Problem{Err: err})
-		}
-	}
-	return nil
-}
-
-func (s *session) start() error {
-	var check bytes.Buffer
-	err := s.seal(&check, s.enc, copyFrom([]byte("tklbam")))
-	if err != nil {
-		return err
-	}
-	s.journal, err = createJournal(s.dir, journalSession{
-		Full: s.name.Full, Start: s.name.Start, End: s.name.End,
-		Suffix: s.name.Suffix, Localdir: []byte(s.Localdir), Check: check.Bytes(),
-	})
-	return err
-}
-
-func (s *session) openSpools() (err error) {
-	m := s.journal.mark()
-	if s.layer, err = openSpool(filepath.Join(s.dir, layerName), m.Index); err != nil {
-		return err
-	}
-	if s.sigs, err = openSpool(filepath.Join(s.dir, signaturesName), m.Signatures); err != nil {
-		s.layer.Close()
-		return err
-	}
-	s.refresh = filepath.Join(s.dir, "refresh")
-	return nil
-}
-
 func (s *session) close() {
 	for _, c := range []io.Closer{s.layer, s.sigs, s.journal} {
 		c.Close()
 	}
-}
-
-// rollBack takes the session back to where it had not yet begun the file it
-// was interrupted in, for that has changed since.
-func (s *session) rollBack(ctx context.Context) error {
-	path := string(s.journal.mark().Path)
-	n := len(s.journal.volumes)
-	for n > 0 && s.journal.volumes[n-1].Mark.Piece > 0 && string(s.journal.volumes[n-1].Mark.Path) == path {
-		n--
-	}
-	s.report.Note(fmt.Sprintf("%q changed since the interruption: %d volumes are made again", path, len(s.journal.volumes)-n))
-	if err := s.keep(ctx, n); err != nil {
-		return err
-	}
-	m := s.journal.mark()
-	return errors.Join(s.layer.truncate(m.Index), s.sigs.truncate(m.Signatures))
 }
 
 // produce compares the tree with the state and stores the volumes.
@@ -436,117 +284,6 @@ func (s *session) signature(item *state.Item) (*rdiff.Signature, io.Closer, erro
 		return nil, nil, err
 	}
 	return sig, f, nil
-}
-
-// commit stores the signature file and, last, the manifest; then the cache
-// follows. A crash before the manifest leaves a session to go on with; after
-// it, a finished one.
-func (s *session) commit(ctx context.Context) error {
-	s.report.Phase("storing signatures")
-	name := s.name
-	name.Kind = filename.Signatures
-	sigSize, err := s.put(ctx, name, s.enc, func(w io.Writer) error {
-		layer, err := state.NewReader(s.layer.reader())
-		if err != nil {
-			return err
-		}
-		return writeSigtar(w, layer, s.sigs.file)
-	})
-	if err != nil {
-		return err
-	}
-	set := cachedSet{Signatures: name.String(), SignaturesSize: sigSize}
-	name.Kind, name.Suffix = filename.Manifest, s.enc.ManifestEncoding().Suffix()
-	var sealed bytes.Buffer
-	m := s.manifest()
-	if err := s.seal(&sealed, s.enc.ManifestEncoding(), func(w io.Writer) error {
-		_, err := m.WriteTo(w)
-		return err
-	}); err != nil {
-		return err
-	}
-	err = s.Store.Put(ctx, name.String(), copyFrom(sealed.Bytes()))
-	if err != nil {
-		return err
-	}
-	s.report.Add(0, 0, int64(sealed.Len()))
-	set.Manifest, set.ManifestSize = name.String(), int64(sealed.Len())
-	s.summarise(sigSize + int64(sealed.Len()))
-	if s.Simulate {
-		return nil
-	}
-	if err := s.updateCache(set, sealed.Bytes()); err != nil {
-		// The backup is complete; the next session rebuilds the cache.
-		s.report.Problem(Problem{Err: fmt.Errorf("update cache: %w", err)})
-	}
-	return s.journal.remove()
-}
-
-// put seals what write produces and stores it under name.
-func (s *session) put(ctx context.Context, name filename.Name, enc seal.Encoding, write func(io.Writer) error) (int64, error) {
-	var size int64
-	err := s.Store.Put(ctx, name.String(), func(w io.Writer) error {
-		c := &countingWriter{w: w}
-		err := s.seal(c, enc, write)
-		size = c.n
-		return err
-	})
-	s.report.Add(0, 0, size)
-	return size, err
-}
-
-func (s *session) seal(w io.Writer, enc seal.Encoding, write func(io.Writer) error) error {
-	sealer := s.sealer
-	if enc != s.enc {
-		var err error
-		if sealer, err = seal.NewSealer(seal.Options{Encoding: enc, Secret: s.Secret}); err != nil {
-			return err
-		}
-	}
-	sw := sealer.NewWriter(w)
-	return errors.Join(write(sw), sw.Close())
-}
-
-func (s *session) manifest() *manifest.Manifest {
-	m := &manifest.Manifest{Hostname: s.Hostname, Localdir: s.Localdir}
-	for _, v := range s.journal.volumes {
-		m.Volumes = append(m.Volumes, v.Volume.volume())
-	}
-	return m
-}
-
-func (s *session) summarise(stored int64) {
-	s.sum.Start, s.sum.End = s.name.Start, s.name.End
-	s.sum.Volumes = len(s.journal.volumes)
-	s.sum.StoredBytes = stored
-	for _, v := range s.journal.volumes {
-		s.sum.StoredBytes += v.Size
-	}
-	if s.Frequency.Now() {
-		return
-	}
-	full := s.name.End
-	if len(s.chain) > 0 {
-		full = s.chain[0].End
-	}
-	s.sum.NextFull = full.Add(time.Duration(s.Frequency.Seconds()) * time.Second)
-}
-
-// updateCache makes the finished set part of the cache.
-func (s *session) updateCache(set cachedSet, sealed []byte) error {
-	head := s.cache.head
-	if len(s.chain) == 0 {
-		head = cacheHead{}
-	}
-	set.Local = "signatures-" + s.name.End.Format("20060102T150405Z")
-	head.Sets = append(head.Sets[:len(head.Sets):len(head.Sets)], set)
-	if err := s.sigs.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(filepath.Join(s.dir, signaturesName), s.cache.path(set.Local)); err != nil {
-		return err
-	}
-	return s.cache.commit(head, []string{s.refresh, filepath.Join(s.dir, layerName)}, copyFrom(sealed))
 }
 
 // nowhere is the store of a simulation: it has what another has, and keeps

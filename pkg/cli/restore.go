@@ -156,7 +156,7 @@ func (a *app) restore(c *cli.Context, job *restoreJob, secret []byte, log *logFi
 func prepareDir(dir string, force bool) error {
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.Mkdir(dir, 0o700)
+		return os.MkdirAll(dir, 0o700)
 	}
 	if err != nil {
 		return err

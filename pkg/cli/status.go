@@ -13,7 +13,9 @@ import (
 	"tklbam/backends/all"
 	"tklbam/chain"
 	"tklbam/chain/collection"
+	"tklbam/pkg/pidlock"
 	"tklbam/pkg/progress"
+	"tklbam/pkg/registry"
 )
 
 func statusApplet() applet {
@@ -266,10 +268,19 @@ func cleanupApplet() applet {
 	}
 }
 
-func runCleanup(a *app, c *cli.Context) error {
+func runCleanup(a *app, c *cli.Context) (err error) {
 	if c.NArg() > 0 || c.String("address") == "" {
 		return usagef("give the --address to clean up, and nothing else")
 	}
+	r, err := a.registry()
+	if err != nil {
+		return err
+	}
+	lock, err := pidlock.Acquire(r.PathOr(backupLock, registry.BackupPID))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	b, err := backends.Open(a.ctx, all.Drivers(), c.String("address"), backends.Options{})
 	if err != nil {
 		return err
