@@ -111,24 +111,33 @@ func (s *session) choose(ctx context.Context) error {
 	for _, w := range d.Warnings {
 		s.report.Problem(Problem{Err: errors.New(w)})
 	}
-	s.sum.Full, s.sum.Reason = d.Full, d.Reason
 	at, err := s.time(now)
 	if err != nil {
 		return err
 	}
-	s.name = filename.Name{Kind: filename.Volume, Full: d.Full, End: at}
-	s.enc = s.Encoding
+	s.startChain(at, d.Reason)
 	if d.Full {
 		err = s.checkNewest(ctx)
 	} else {
+		s.sum.Full, s.name.Full = false, false
 		err = s.extend(ctx, pointers(d.Chain.Sets()))
 	}
-	if err != nil {
+	if errors.Is(err, seal.ErrDamaged) {
+		s.report.Problem(Problem{Err: fmt.Errorf("%w: a new chain is started, for nothing can build on this one", err)})
+		s.startChain(at, "the newest chain is damaged")
+	} else if err != nil {
 		return err
 	}
 	s.name.Suffix = s.enc.Suffix()
 	s.sealer, err = seal.NewSealer(seal.Options{Encoding: s.enc, Secret: s.Secret, WeakSecret: s.WeakSecret})
 	return err
+}
+
+// startChain makes the session a full backup.
+func (s *session) startChain(at time.Time, reason string) {
+	s.chain, s.enc = nil, s.Encoding
+	s.name = filename.Name{Kind: filename.Volume, Full: true, End: at}
+	s.sum.Full, s.sum.Reason = true, reason
 }
 
 // time is the session's: later than any there is, whatever the clock says.

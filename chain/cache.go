@@ -159,7 +159,7 @@ func (c *cache) fetch(ctx context.Context, store Reader, opener *seal.Opener, s 
 		return errors.Join(err, w.Close())
 	})
 	if err != nil {
-		return set, fmt.Errorf("read signatures %q: %w", s.Signatures.Name, err)
+		return set, named(s.Signatures.Name, err)
 	}
 	return set, nil
 }

@@ -120,11 +120,7 @@ func (r *restorer) readSet(ctx context.Context, i int, needs, fresh *want) error
 	if probe == state.Empty {
 		return nil
 	}
-	m, err := r.manifest(ctx, set)
-	if err != nil {
-		return err
-	}
-	vols, err := volumesFor(m, probe)
+	vols, err := r.volumes(ctx, set, probe)
 	if err != nil {
 		return err
 	}
@@ -154,8 +150,12 @@ func (r *restorer) readSet(ctx context.Context, i int, needs, fresh *want) error
 	return errors.Join(ctx.Err(), x.end())
 }
 
-// volumesFor picks the volumes whose range of paths holds any of the files.
+// volumesFor picks the volumes whose range of paths holds any of the files,
+// or all if files is nil.
 func volumesFor(m *manifest.Manifest, files state.Stream) ([]manifest.Volume, error) {
+	if files == nil {
+		return m.Volumes, nil
+	}
 	var picked []manifest.Volume
 	i := 0
 	err := each(files, nil, func(item *state.Item) error {
@@ -214,12 +214,12 @@ func (x *extraction) volume(f *fetched) error {
 		return x.broken(f, f.err)
 	}
 	if f.damaged != nil {
-		x.report.Problem(Problem{Err: fmt.Errorf("volume %q is damaged: %w", f.name, f.damaged), Lost: true})
-		x.why = fmt.Errorf("volume %q is damaged", f.name)
+		x.report.Problem(Problem{Err: fmt.Errorf("%s is damaged: %w", f.title, f.damaged), Lost: true})
+		x.why = fmt.Errorf("%s is damaged", f.title)
 	}
 	plain, err := f.unsealed(x.opener)
 	if err != nil {
-		if errors.Is(err, ErrWrongSecret) && f.damaged == nil || errors.Is(err, seal.ErrNoMDC) {
+		if f.damaged == nil && x.hopeless(x.ctx, err) || errors.Is(err, seal.ErrNoMDC) {
 			return err
 		}
 		return x.broken(f, err)
@@ -227,12 +227,16 @@ func (x *extraction) volume(f *fetched) error {
 	defer plain.Close()
 	ahead := newReadAhead(plain)
 	defer ahead.Close()
-	if err := x.records(archive.NewReader(ahead), f); err != nil {
-		var own *ownError
-		if errors.As(err, &own) {
-			return own.err
-		}
-		return x.broken(f, err)
+	err = x.records(archive.NewReader(ahead), f)
+	if err == nil {
+		err = drain(ahead)
+	}
+	var own *ownError
+	switch {
+	case errors.As(err, &own):
+		return own.err
+	case err != nil:
+		return x.broken(f, named(f.name, err))
 	}
 	return nil
 }
@@ -244,7 +248,7 @@ func (x *extraction) broken(f *fetched, err error) error {
 	}
 	x.abandon(err)
 	x.report.Problem(Problem{Err: err, Lost: true})
-	x.why = fmt.Errorf("volume %q can't be read", f.name)
+	x.why = fmt.Errorf("%s can't be read", f.title)
 	return nil
 }
 
@@ -264,7 +268,7 @@ func (x *extraction) records(tr *archive.Reader, f *fetched) error {
 	for {
 		rec, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return drain(tr)
+			return nil
 		}
 		if err != nil {
 			return err
@@ -412,7 +416,7 @@ func (x *extraction) doubt(f *fetched) error {
 	if f.damaged == nil {
 		return nil
 	}
-	return fmt.Errorf("it comes from volume %q, which is damaged, and the chain has no digest to check it by", f.name)
+	return fmt.Errorf("it comes from %s, which is damaged, and the chain has no digest to check it by", f.title)
 }
 
 // A fileSink writes a restored file and checks it on the way.

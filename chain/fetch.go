@@ -23,7 +23,8 @@ import (
 // with the manifest's hash before any of them is used.
 type fetched struct {
 	info    manifest.Volume
-	name    string
+	name    string // "" when the store lacks it
+	title   string // what it is in a sentence
 	file    io.ReadCloser
 	err     error // the volume can't be had at all
 	damaged error // its bytes are not those that were stored
@@ -65,12 +66,12 @@ func fetchVolume(ctx context.Context, store Reader, scratch string, v manifest.V
 	out := fetched{info: v}
 	listed, ok := set.Volume(v.Number)
 	if !ok {
-		out.name = fmt.Sprintf("%d of the %s", v.Number, set)
-		out.err = fmt.Errorf("volume %s is missing", out.name)
+		out.title = fmt.Sprintf("volume %d of the %s", v.Number, set)
+		out.err = fmt.Errorf("%s is missing", out.title)
 		return out
 	}
 	name := listed.File.Name
-	out.name = name
+	out.name, out.title = name, fmt.Sprintf("volume %q", name)
 	f, err := store.Open(ctx, name)
 	if err != nil {
 		out.err = fmt.Errorf("open volume %q: %w", name, err)
@@ -87,7 +88,7 @@ func fetchVolume(ctx context.Context, store Reader, scratch string, v manifest.V
 	} else {
 		out.file = f
 	}
-	out.damaged = checkHash(seeker, v)
+	out.damaged = checkHash(seeker, v, listed.Suffix)
 	if _, err := seeker.Seek(0, io.SeekStart); err != nil {
 		out.err = fmt.Errorf("read volume %q: %w", name, err)
 	}
@@ -112,12 +113,27 @@ func spoolVolume(r io.Reader, scratch string) (io.ReadCloser, error) {
 	return f, nil
 }
 
+// storedSHA1 is the type of the hash of an age volume as it is stored. Its
+// hash of type SHA1 is of the plain volume.
+const storedSHA1 = "STORED-SHA1"
+
+type hashKind struct {
+	name string
+	new  func() hash.Hash
+}
+
+// hashKinds lists the hashes of stored bytes that volumes of a suffix can
+// have in the manifest, the best first.
+func hashKinds(suffix string) []hashKind {
+	if suffix == seal.ZstdAge.Suffix() {
+		return []hashKind{{storedSHA1, sha1.New}}
+	}
+	return []hashKind{{"SHA1", sha1.New}, {"MD5", md5.New}}
+}
+
 // checkHash compares a volume's bytes with the best hash in the manifest.
-func checkHash(r io.Reader, v manifest.Volume) error {
-	for _, kind := range []struct {
-		name string
-		new  func() hash.Hash
-	}{{"SHA1", sha1.New}, {"MD5", md5.New}} {
+func checkHash(r io.Reader, v manifest.Volume, suffix string) error {
+	for _, kind := range hashKinds(suffix) {
 		want := v.Hash(kind.name)
 		if want == "" {
 			continue
@@ -228,7 +244,7 @@ func (f *fetched) unsealed(opener *seal.Opener) (io.ReadCloser, error) {
 	}
 	plain, err := opener.Open(f.file, enc)
 	if err != nil {
-		return nil, fmt.Errorf("read volume %q: %w", f.name, wrongSecret(err))
+		return nil, named(f.name, wrongSecret(err))
 	}
 	return &stored{plain: plain, raw: io.NopCloser(nil), name: f.name}, nil
 }

@@ -43,6 +43,9 @@ func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) 
 		return nil
 	}
 	defer content.Close()
+	if p.resume.Piece > 0 && identity(e) != p.resume.Identity {
+		return errStale // it changed since the scan saw it
+	}
 	p.xattrs(e, func(*archive.Entry) ([]archive.Xattr, error) { return content.Xattrs() })
 	f := &fileRecord{p: p, entry: *e, params: rdiff.ParamsFor(e.Size), sigStart: p.sigs.Size()}
 	if err := f.begin(old); err != nil {

@@ -46,9 +46,26 @@ type stored struct {
 func (s *stored) Read(p []byte) (int, error) {
 	n, err := s.plain.Read(p)
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("read %q: %w", s.name, wrongSecret(err))
+		err = named(s.name, wrongSecret(err))
 	}
 	return n, err
+}
+
+// A storedError is what is wrong with a file of the chain.
+type storedError struct {
+	name string
+	err  error
+}
+
+func (e *storedError) Error() string { return fmt.Sprintf("read %q: %v", e.name, e.err) }
+func (e *storedError) Unwrap() error { return e.err }
+
+// named says which file an error is about, unless it does that already.
+func named(name string, err error) error {
+	if _, ok := errors.AsType[*storedError](err); ok || err == nil {
+		return err
+	}
+	return &storedError{name, err}
 }
 
 func (s *stored) Close() error {
@@ -66,7 +83,7 @@ func readSigtar(r io.Reader, set int, layer *state.Writer, sigs io.Writer) error
 			return drain(r)
 		}
 		if err != nil {
-			return err
+			return senseless(err)
 		}
 		item := state.Item{Entry: *rec.Entry, Set: set, Deleted: rec.Kind == archive.Deleted}
 		switch rec.Kind {
@@ -79,12 +96,21 @@ func readSigtar(r io.Reader, set int, layer *state.Writer, sigs io.Writer) error
 			}
 			offset += rec.Size
 		case archive.Diff:
-			return fmt.Errorf("entry %q: a diff in a signature file", rec.Entry.Path)
+			return senseless(fmt.Errorf("entry %q: a diff in a signature file", rec.Entry.Path))
 		}
 		if err := layer.Add(&item); err != nil {
 			return err
 		}
 	}
+}
+
+// senseless makes an error of a tar's content one of damage: not every
+// envelope notices before what is in it is read. Errors of reading stay.
+func senseless(err error) error {
+	if _, ok := errors.AsType[*storedError](err); ok {
+		return err
+	}
+	return fmt.Errorf("%w: %w", seal.ErrDamaged, err)
 }
 
 // drain reads to the end, where an envelope says whether all was genuine.

@@ -103,19 +103,34 @@ type planner struct {
 	report   Reporter
 
 	parents []archive.Entry    // directories above the current path that are not selected, and not made
-	leaders map[string]*leader // first names of inodes that have several
+	leaders map[string]*leader // inodes that have several names, by the first of them
+	spent   []string           // those whose names should all have been seen, the oldest first
 	base    struct {           // what history has seen of the current path
 		path   string
 		broken bool
 	}
 }
 
-// A leader is the first name of an inode, kept until all its names were seen.
+// A leader is an inode that has several names, kept until all its names were seen,
+// and then for a while: the chain counts the names as they were when the first
+// was last stored, and there may be more since.
 type leader struct {
+	path          string // the first of the names that is restored
 	device, inode uint64
 	size          int64
 	digest        archive.Digest
-	left          uint32
+	left          int64
+}
+
+// maxSpent bounds the leaders kept for names that the chain did not count.
+const maxSpent = 1 << 14
+
+func (p *planner) spend(path string) {
+	p.spent = append(p.spent, path)
+	if len(p.spent) > maxSpent {
+		delete(p.leaders, p.spent[0])
+		p.spent = p.spent[1:]
+	}
 }
 
 func (p *planner) run(layers []state.Stream) error {
@@ -206,20 +221,26 @@ func (p *planner) directory(e *archive.Entry) error {
 	return p.plan.dirs.add(&state.Item{Entry: *e})
 }
 
-// linked reports whether the file is to be made as a hard link: its first
-// name is restored too, and still is the same inode with the same content.
+// linked reports whether the file is to be made as a hard link, and points it
+// to what it is linked to: the first of its names that is restored, if that
+// still is the same inode with the same content.
 func (p *planner) linked(item *state.Item) bool {
 	if item.Links < 2 || !item.Digest.Known() {
 		return false
 	}
-	first, ok := p.leaders[item.HardLink]
-	if item.HardLink == "" || !ok {
-		p.leaders[item.Path] = &leader{item.Device, item.Inode, item.Size, item.Digest, item.Links - 1}
+	key := item.HardLink
+	if key == "" {
+		key = item.Path
+	}
+	first, ok := p.leaders[key]
+	if !ok {
+		p.leaders[key] = &leader{item.Path, item.Device, item.Inode, item.Size, item.Digest, int64(item.Links) - 1}
 		return false
 	}
 	if first.left--; first.left == 0 {
-		delete(p.leaders, item.HardLink)
+		p.spend(key)
 	}
+	item.HardLink = first.path
 	return first.device == item.Device && first.inode == item.Inode && first.size == item.Size && first.digest == item.Digest
 }
 

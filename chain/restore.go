@@ -13,7 +13,6 @@ import (
 	"tklbam/chain/archive"
 	"tklbam/chain/collection"
 	"tklbam/chain/filename"
-	"tklbam/chain/manifest"
 	"tklbam/chain/seal"
 	"tklbam/chain/state"
 )
@@ -80,6 +79,7 @@ type restorer struct {
 	sets   []*collection.Set
 	plan   *restorePlan
 	dir    string
+	fits   bool // the secret: it has opened something
 	out    Restored
 	deltas *os.File // deltas of files whose base is still to come: see pending.go
 	copy   []byte
@@ -125,8 +125,10 @@ func (r *restorer) choose(ctx context.Context) error {
 	}
 	point, err := coll.At(at)
 	if err != nil {
+		r.strays(coll, time.Time{}, at)
 		return err
 	}
+	r.strays(coll, point.Time(), at)
 	for _, text := range point.Damage() {
 		r.report.Problem(Problem{Err: errors.New(text)})
 	}
@@ -198,11 +200,11 @@ func (r *restorer) layer(ctx context.Context, set *collection.Set, ordinal int) 
 			if err != nil {
 				return err
 			}
-			return errors.Join(readSigtar(plain, ordinal, w, nil), plain.Close())
+			return errors.Join(named(set.Signatures.Name, readSigtar(plain, ordinal, w, nil)), plain.Close())
 		})
 	}
 	if err != nil {
-		if fatal(err) || errors.Is(err, ErrWrongSecret) || errors.Is(err, seal.ErrNoMDC) {
+		if r.hopeless(ctx, err) {
 			return nil, err
 		}
 		r.report.Problem(Problem{Err: fmt.Errorf("set of %s: %w: reading all its volumes instead", set.End.Format(time.RFC3339), err)})
@@ -217,12 +219,12 @@ func (r *restorer) layer(ctx context.Context, set *collection.Set, ordinal int) 
 // layerOfVolumes reads what a set tells by its volumes alone. Volumes that
 // can't be read are passed over here; reading them for content reports them.
 func (r *restorer) layerOfVolumes(ctx context.Context, set *collection.Set, ordinal int, w *state.Writer) error {
-	m, err := r.manifest(ctx, set)
+	vols, err := r.volumes(ctx, set, nil)
 	if err != nil {
 		return err
 	}
 	last := ""
-	for f := range prefetch(ctx, r.Store, r.dir, m.Volumes, set) {
+	for f := range prefetch(ctx, r.Store, r.dir, vols, set) {
 		if err = nil; f.err == nil {
 			var plain io.ReadCloser
 			if plain, err = f.unsealed(r.opener); err == nil {
@@ -231,15 +233,11 @@ func (r *restorer) layerOfVolumes(ctx context.Context, set *collection.Set, ordi
 			}
 		}
 		f.close()
-		if err := errors.Join(f.err, err); err != nil {
-			r.report.Problem(Problem{Err: fmt.Errorf("volume %q: %w: the files in it are not known", f.name, err), Lost: true})
+		if err := errors.Join(f.err, named(f.name, err)); err != nil {
+			r.report.Problem(Problem{Err: fmt.Errorf("%w: the files in it are not known", err), Lost: true})
 		}
 	}
 	return ctx.Err()
-}
-
-func (r *restorer) manifest(ctx context.Context, set *collection.Set) (*manifest.Manifest, error) {
-	return readManifest(ctx, r.Store, r.opener, set)
 }
 
 func writeScratch(path string, fill func(*state.Writer) error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"hash"
 	"io"
 	"runtime"
 	"sync"
@@ -105,8 +106,10 @@ func (u *uploader) fail(err error) {
 func (u *uploader) compress() {
 	for j := range u.work {
 		j.segment, j.err = u.sealer.Compress(u.pool.get(), j.data)
-		u.pool.put(j.data)
-		j.data = nil
+		if !u.hashesPlain() {
+			u.pool.put(j.data)
+			j.data = nil
+		}
 		close(j.ready)
 	}
 }
@@ -218,8 +221,8 @@ func (u *uploader) room(number int) error {
 // it appear.
 func (v *volume) write(name string, w io.Writer) error {
 	defer v.fill.Do(func() { close(v.filled) })
-	hash := sha1.New()
-	size := &countingWriter{w: io.MultiWriter(w, hash)}
+	stored, plain := sha1.New(), sha1.New()
+	size := &countingWriter{w: io.MultiWriter(w, stored)}
 	env, err := v.u.sealer.Seal(size)
 	if err != nil {
 		return err
@@ -236,6 +239,10 @@ func (v *volume) write(name string, w io.Writer) error {
 			return err
 		}
 		v.u.pool.put(j.segment)
+		if j.data != nil {
+			plain.Write(j.data)
+			v.u.pool.put(j.data)
+		}
 		info.End, last = j.last, j.mark
 		v.u.report.Add(0, 0, size.n-before)
 		if v.pending, err = v.u.take(); err != nil && err != io.EOF {
@@ -245,11 +252,26 @@ func (v *volume) write(name string, w io.Writer) error {
 	if err := v.end(env); err != nil {
 		return err
 	}
-	info.Hashes = []manifest.Hash{{Type: "SHA1", Hex: hex.EncodeToString(hash.Sum(nil))}}
+	plain.Write(archive.Footer)
+	info.Hashes = v.u.hashes(stored, plain)
 	if err := v.u.durable(last); err != nil {
 		return err
 	}
 	return v.u.journal.add(journalVolume{Volume: fromVolume(info), Name: name, Size: size.n, Mark: last})
+}
+
+// hashesPlain reports whether the manifest is to have the hash of the plain
+// volume: stock can't read age, and what it compares is the volume that
+// "age -d" and "zstd -d" leave.
+func (u *uploader) hashesPlain() bool { return u.name.Suffix == seal.ZstdAge.Suffix() }
+
+func (u *uploader) hashes(stored, plain hash.Hash) []manifest.Hash {
+	s := manifest.Hash{Type: "SHA1", Hex: hex.EncodeToString(stored.Sum(nil))}
+	if !u.hashesPlain() {
+		return []manifest.Hash{s}
+	}
+	s.Type = storedSHA1
+	return []manifest.Hash{{Type: "SHA1", Hex: hex.EncodeToString(plain.Sum(nil))}, s}
 }
 
 // end writes the end of the tar and of the envelope.

@@ -137,8 +137,16 @@ func (s source) Next(ctx context.Context) (chain.Node, error) {
 	return chain.Node{Entry: n.Entry, Err: n.Err}, err
 }
 
+// Open opens what is at the entry's path now: most programs save a file by
+// putting another in its place, which is as good.
 func (s source) Open(e *archive.Entry) (chain.Content, error) {
 	f, err := s.Source.Open(e)
+	if errors.Is(err, tree.ErrChanged) {
+		if now, serr := s.Stat(e.Path); serr == nil && now.Type == archive.Regular {
+			*e = *now
+			f, err = s.Source.Open(e)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -173,7 +175,7 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 	if err != nil {
 		return nil, err
 	}
-	b, err := backends.Open(a.ctx, all.Drivers(), job.Address, backends.Options{Create: !job.simulate})
+	b, err := a.openTarget(job)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +197,27 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 	}
 	return sum, err
 }
+
+// openTarget opens what the job backs up to. A simulation does not make it: if
+// it is absent, it counts as empty.
+func (a *app) openTarget(job *backupJob) (backends.Backend, error) {
+	b, err := backends.Open(a.ctx, all.Drivers(), job.Address, backends.Options{Create: !job.simulate})
+	if job.simulate && errors.Is(err, fs.ErrNotExist) {
+		address, err := backends.ParseAddress(job.Address)
+		return absent{address}, err
+	}
+	return b, err
+}
+
+// An absent is a target that is not there and holds nothing.
+type absent struct{ address backends.Address }
+
+func (absent) List(context.Context, func(string, int64) error) error      { return nil }
+func (absent) Open(context.Context, string) (io.ReadCloser, error)        { return nil, fs.ErrNotExist }
+func (absent) Put(context.Context, string, func(w io.Writer) error) error { return fs.ErrNotExist }
+func (absent) Delete(context.Context, string) error                       { return nil }
+func (absent) Close() error                                               { return nil }
+func (t absent) String() string                                           { return t.address.String() }
 
 func (j *backupJob) options(secret []byte, weak bool) (o backup.Options, err error) {
 	name := map[string]seal.Encoding{"age": seal.ZstdAge, "gpg": seal.GPG, "none": seal.Gzip}

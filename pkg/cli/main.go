@@ -107,20 +107,19 @@ func (a *app) run(t applet, args []string) error {
 	if err != nil {
 		return err
 	}
+	// Not left to the parser, which has a help of its own.
+	switch options := args[:slices.Index(args, "--")]; {
+	case slices.Contains(options, "--help"):
+		return a.help(t)
+	case slices.Contains(options, "--version"):
+		_, err := fmt.Fprintln(a.stdout, a.prog, Version)
+		return err
+	}
 	capp := &cli.App{
 		Name: a.prog, HideHelp: true, HideVersion: true, Flags: flags,
 		Writer: a.stdout, ErrWriter: io.Discard, ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return &usageError{err} },
-		Action: func(c *cli.Context) error {
-			switch {
-			case c.Bool("help"):
-				return a.help(t)
-			case c.Bool("version"):
-				_, err := fmt.Fprintln(a.stdout, a.prog, Version)
-				return err
-			}
-			return t.run(a, c)
-		},
+		Action:       func(c *cli.Context) error { return t.run(a, c) },
 	}
 	return capp.RunContext(a.ctx, append([]string{a.prog}, args...))
 }
