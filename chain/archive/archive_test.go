@@ -220,3 +220,47 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// Stock can leave a single block of zeros between the last record of a volume
+// and the noise that it fills the volume up with.
+func TestOneZeroBlockEnds(t *testing.T) {
+	var b bytes.Buffer
+	w := NewWriter(&b)
+	body := make([]byte, 512) // zeros, which end nothing
+	for _, path := range []string{"a", "b"} {
+		e := &Entry{Path: path, Type: Regular, Size: 512, ModTime: time.Unix(1, 0)}
+		if err := w.Begin(Record{Kind: Snapshot, Entry: e, Size: 512}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(body); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noise := bytes.Repeat([]byte("noise"), 300)
+	zeros := make([]byte, 512)
+	for _, c := range []struct {
+		name string
+		tail []byte
+		want error
+	}{
+		{"no end", nil, io.EOF},
+		{"one block", zeros, io.EOF},
+		{"one block, then noise", append(slices.Clone(zeros), noise...), io.EOF},
+		{"one block, then little noise", append(slices.Clone(zeros), noise[:100]...), io.EOF},
+		{"two blocks, then noise", append(make([]byte, 1024), noise...), io.EOF},
+		{"noise", noise, tar.ErrHeader},
+	} {
+		r := NewReader(bytes.NewReader(slices.Concat(b.Bytes(), c.tail)))
+		var err error
+		n := 0
+		for ; err == nil; n++ {
+			_, err = r.Next()
+		}
+		if n != 3 || !errors.Is(err, c.want) {
+			t.Errorf("%s: %d records, then %v", c.name, n-1, err)
+		}
+	}
+}

@@ -2,6 +2,8 @@ package archive
 
 import (
 	"archive/tar"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -94,18 +96,22 @@ func volumeName(r Record) string {
 
 // A Reader reads the records of one tar: a volume or a sigtar.
 type Reader struct {
-	tr   *tar.Reader
-	last string
-	any  bool
+	tr     *tar.Reader
+	blocks *blockReader
+	last   string
+	any    bool
 }
 
 // NewReader returns a reader of the records of r.
-func NewReader(r io.Reader) *Reader { return &Reader{tr: tar.NewReader(r)} }
+func NewReader(r io.Reader) *Reader {
+	blocks := &blockReader{r: r}
+	return &Reader{tr: tar.NewReader(blocks), blocks: blocks}
+}
 
 // Next goes on to the next record, io.EOF after the last. Records out of path
 // order are an error: every merge relies on it.
 func (r *Reader) Next() (Record, error) {
-	h, err := r.tr.Next()
+	h, err := r.nextHeader()
 	if err != nil {
 		return Record{}, err
 	}
@@ -122,6 +128,41 @@ func (r *Reader) Next() (Record, error) {
 	}
 	r.last, r.any = rec.Entry.Path, true
 	return rec, nil
+}
+
+// nextHeader takes one block of zeros for the end, as Python's tarfile does.
+// Stock pads a tar to 10 KiB, which can leave it with a single such block, and
+// when it encrypts follows that with noise to bring the volume to its size.
+func (r *Reader) nextHeader() (*tar.Header, error) {
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{r.tr}); err != nil {
+		return nil, err
+	}
+	r.blocks.zero, r.blocks.ended = false, false
+	h, err := r.tr.Next()
+	if r.blocks.ended && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return nil, io.EOF
+	}
+	return h, err
+}
+
+// A blockReader notices when more is read after a block of zeros: package tar
+// reads headers by single blocks.
+type blockReader struct {
+	r           io.Reader
+	zero, ended bool
+}
+
+var zeroBlock [512]byte
+
+func (b *blockReader) Read(p []byte) (int, error) {
+	if len(p) != len(zeroBlock) {
+		b.zero = false
+		return b.r.Read(p)
+	}
+	n, err := io.ReadFull(b.r, p)
+	b.ended = b.zero
+	b.zero = n == len(p) && bytes.Equal(p, zeroBlock[:])
+	return n, err
 }
 
 // Read reads the body of the record Next returned.

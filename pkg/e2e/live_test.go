@@ -202,6 +202,8 @@ func TestResumeConfiguration(t *testing.T) {
 		raw, err := os.ReadFile(b.path("registry/backup-resume"))
 		ok(t, err)
 		ok(t, json.Unmarshal(raw, &doc))
+		second := run(t, b.command("backup", "--raw-upload="+g.root, address(b.storage)))
+		b.says(second, 1, "process ", "holds it", "another backup is running")
 		ok(t, p.Kill())
 	})
 	if r.code != -1 || doc["raw_upload"] != g.root {
