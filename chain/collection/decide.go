@@ -18,6 +18,10 @@ type Decision struct {
 	Warnings []string // what the user should hear of, as sentences
 }
 
+// skew is how many seconds a backup may be ahead of the clock without a word:
+// sessions in quick succession get there by themselves.
+const skew = 60
+
 // Decide chooses between a full and an incremental backup: the newest chain
 // is extended while its full set is not older than the frequency allows. A
 // chain with lost files or signatures is not extended, with a warning that
@@ -32,7 +36,7 @@ func (c *Collection) Decide(now time.Time, every timeexpr.Frequency) Decision {
 	d := Decision{Full: true, Warnings: slices.Concat(unfit, c.lostSince(newest.End()))}
 	full := newest.Full.String()
 	age := now.Unix() - newest.Start().Unix()
-	if age < 0 {
+	if age < -skew {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("%s: it is dated %s in the future: the clock was or is wrong",
 			full, describeAge(-age)))
 	}

@@ -41,7 +41,14 @@ func (p Point) Damage() []string {
 
 // ErrEmpty is returned for a collection without a single complete chain. It
 // is an fs.ErrNotExist.
-var ErrEmpty = fmt.Errorf("there is no backup to restore: %w", fs.ErrNotExist)
+var ErrEmpty error = emptyError{}
+
+type emptyError struct{}
+
+func (emptyError) Error() string { return "there is no backup to restore" }
+
+// Is makes errors.Is(err, fs.ErrNotExist) true.
+func (emptyError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // A TooEarlyError is returned for a time before the first backup. It is an
 // fs.ErrNotExist.
