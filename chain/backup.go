@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 
 	"tklbam/chain/collection"
@@ -52,6 +53,8 @@ type session struct {
 	layer   *spool
 	sigs    *spool
 	refresh string // file with the layer of local corrections
+
+	corrected bool // there are any
 }
 
 // Backup runs one session: it goes on with one that was interrupted, or
@@ -222,7 +225,7 @@ func (s *session) pipeline(ctx context.Context, src Source, old state.Stream, re
 		return err
 	}
 	u := &uploader{
-		ctx: ctx, store: s.Store, sealer: s.sealer, pool: &bufferPool{}, name: s.name, volSize: s.VolumeSize,
+		ctx: ctx, store: s.Store, sealer: s.sealer, pool: s.buffers(), name: s.name, volSize: s.VolumeSize,
 		next: len(s.journal.volumes) + 1, journal: s.journal, report: s.report, durable: s.durable,
 	}
 	u.start()
@@ -243,6 +246,7 @@ func (s *session) pipeline(ctx context.Context, src Source, old state.Stream, re
 		return err
 	}
 	s.sum.New, s.sum.Changed, s.sum.Deleted, s.sum.ReadBytes = p.counts.New, p.counts.Changed, p.counts.Deleted, p.counts.Read
+	s.corrected = refresh.Count() > 0
 	return errors.Join(layer.Close(), s.layer.flush(), s.sigs.flush(), refresh.Close())
 }
 
@@ -257,6 +261,12 @@ func (s *session) layerWriter(m mark) (*state.Writer, error) {
 // durable makes the local side of a mark survive a crash.
 func (s *session) durable(mark) error {
 	return errors.Join(s.layer.Sync(), s.sigs.Sync())
+}
+
+// buffers is a pool for blocks and segments on their way: each takes up to a
+// piece more than its size.
+func (s *session) buffers() *bufferPool {
+	return newBufferPool(8*runtime.GOMAXPROCS(0), s.blockSize()+pieceSize+64<<10)
 }
 
 // blockSize suits volumes: at least eight blocks make one.

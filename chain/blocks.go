@@ -2,7 +2,6 @@ package chain
 
 import (
 	"bytes"
-	"sync"
 
 	"tklbam/chain/archive"
 	"tklbam/chain/manifest"
@@ -59,7 +58,7 @@ type blockWriter struct {
 }
 
 func newBlockWriter(size int, pool *bufferPool, emit func(block) error) *blockWriter {
-	b := &blockWriter{size: size, pool: pool, emit: emit}
+	b := &blockWriter{size: size, pool: pool, emit: emit, buf: *bytes.NewBuffer(pool.get())}
 	b.w = archive.NewWriter(&b.buf)
 	return b
 }
@@ -137,14 +136,30 @@ func (p *pieces) flush(number int) error {
 	return p.write(p.rec, body)
 }
 
-// A bufferPool hands the buffers of blocks round.
-type bufferPool struct{ p sync.Pool }
-
-func (b *bufferPool) get() []byte {
-	if buf, ok := b.p.Get().(*[]byte); ok {
-		return (*buf)[:0]
-	}
-	return nil
+// A bufferPool hands large buffers round, so that none is garbage: what the
+// collector frees late would show as memory.
+type bufferPool struct {
+	free chan []byte
+	size int // capacity of a new buffer
 }
 
-func (b *bufferPool) put(buf []byte) { b.p.Put(&buf) }
+// newBufferPool makes a pool that keeps up to n buffers.
+func newBufferPool(n, size int) *bufferPool {
+	return &bufferPool{make(chan []byte, n), size}
+}
+
+func (b *bufferPool) get() []byte {
+	select {
+	case buf := <-b.free:
+		return buf[:0]
+	default:
+		return make([]byte, 0, b.size)
+	}
+}
+
+func (b *bufferPool) put(buf []byte) {
+	select {
+	case b.free <- buf:
+	default:
+	}
+}

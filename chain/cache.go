@@ -52,6 +52,10 @@ type cachedSet struct {
 
 const headName = "head.json"
 
+// stateWindow is what the state is compressed within, in bytes: paths repeat
+// nearby, and reading takes no more memory than this.
+const stateWindow = 128 << 10
+
 // openCache reads the cache in dir; one that can't be read is an empty one.
 func openCache(dir string) (*cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -169,7 +173,7 @@ func localSignatures(s *collection.Set) string {
 }
 
 // commit merges layers, the oldest first, into the state and makes head the
-// cache's, with the manifest of its last set.
+// cache's, with the manifest of its last set. Without layers the state stays.
 func (c *cache) commit(head cacheHead, layers []string, manifest func(io.Writer) error) error {
 	var streams []state.Stream
 	if head.State != "" {
@@ -193,12 +197,14 @@ func (c *cache) commit(head cacheHead, layers []string, manifest func(io.Writer)
 		streams = append(streams, r)
 	}
 	last := head.Sets[len(head.Sets)-1].Manifest
-	head.State, head.Manifest = "state-"+last, "manifest-"+last
-	if head.State == c.head.State {
-		head.State += "~" // it is being read
-	}
-	if err := c.writeState(head.State, state.Live(state.Merge(streams, nil))); err != nil {
-		return err
+	head.Manifest = "manifest-" + last
+	if len(layers) > 0 {
+		if head.State = "state-" + last; head.State == c.head.State {
+			head.State += "~" // it is being read
+		}
+		if err := c.writeState(head.State, state.Live(state.Merge(streams, nil))); err != nil {
+			return err
+		}
 	}
 	if err := writeFile(c.path(head.Manifest), manifest); err != nil {
 		return err
@@ -241,7 +247,8 @@ func (c *cache) sweep() error {
 
 func (c *cache) writeState(name string, s state.Stream) error {
 	return writeFile(c.path(name), func(f io.Writer) error {
-		z, err := zstd.NewWriter(f, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+		z, err := zstd.NewWriter(f, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
+			zstd.WithWindowSize(stateWindow))
 		if err != nil {
 			return err
 		}

@@ -159,5 +159,9 @@ func (s *session) updateCache(set cachedSet, sealed []byte) error {
 	if err := os.Rename(filepath.Join(s.dir, signaturesName), s.cache.path(set.Local)); err != nil {
 		return err
 	}
-	return s.cache.commit(head, []string{s.refresh, filepath.Join(s.dir, layerName)}, copyFrom(sealed))
+	var layers []string
+	if s.corrected || s.sum.New+s.sum.Changed+s.sum.Deleted > 0 || len(s.chain) == 0 {
+		layers = []string{s.refresh, filepath.Join(s.dir, layerName)}
+	}
+	return s.cache.commit(head, layers, copyFrom(sealed))
 }

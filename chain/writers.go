@@ -12,7 +12,7 @@ import (
 type writers struct {
 	jobs  chan writeJob
 	group sync.WaitGroup
-	pool  bufferPool
+	pool  *bufferPool
 	mu    sync.Mutex
 	err   error // the first that ends the restore
 }
@@ -28,7 +28,7 @@ type writeJob struct {
 const writersAhead = 32
 
 func newWriters(r *restorer) *writers {
-	w := &writers{jobs: make(chan writeJob, writersAhead)}
+	w := &writers{jobs: make(chan writeJob, writersAhead), pool: newBufferPool(writersAhead, 16<<10)}
 	for range runtime.GOMAXPROCS(0) {
 		w.group.Go(func() {
 			for job := range w.jobs {

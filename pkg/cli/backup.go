@@ -24,6 +24,7 @@ import (
 	"tklbam/pkg/pidlock"
 	"tklbam/pkg/progress"
 	"tklbam/pkg/registry"
+	"tklbam/pkg/term"
 )
 
 const (
@@ -187,7 +188,8 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 		}
 	}
 	rep := a.newReporter(job.json, job.quiet, log)
-	opts.Report, opts.Estimate = rep, !job.quiet
+	// Only somebody who watches wants to know the time left.
+	opts.Report, opts.Estimate = rep, term.IsTerminal(a.stderr) && !job.quiet
 	sum, err := backup.Raw(a.ctx, opts)
 	if serr := rep.stop(); err == nil {
 		err = serr
