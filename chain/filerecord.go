@@ -107,13 +107,25 @@ func (f *fileRecord) begin(old *state.Item) (err error) {
 }
 
 func (f *fileRecord) Write(b []byte) (int, error) {
+	if f.delta {
+		return f.both(b)
+	}
 	if _, err := f.signer.Write(b); err != nil {
 		return 0, err
 	}
-	if f.delta {
-		return f.p.delta.Write(b)
-	}
 	return f.out.Write(b)
+}
+
+// both signs and compares at the same time: each takes a strong sum of every
+// block.
+func (f *fileRecord) both(b []byte) (int, error) {
+	signed := make(chan error, 1)
+	go func() {
+		_, err := f.signer.Write(b)
+		signed <- err
+	}()
+	n, err := f.p.delta.Write(b)
+	return n, errors.Join(err, <-signed)
 }
 
 // record puts one piece into the blocks.
