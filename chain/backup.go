@@ -55,6 +55,7 @@ type session struct {
 	refresh string // file with the layer of local corrections
 
 	corrected bool // there are any
+	set       cachedSet
 }
 
 // Backup runs one session: it goes on with one that was interrupted, or
@@ -242,12 +243,14 @@ func (s *session) pipeline(ctx context.Context, src Source, old state.Stream, re
 		}
 		return err
 	}
-	if err := u.finish(); err != nil {
-		return err
-	}
 	s.sum.New, s.sum.Changed, s.sum.Deleted, s.sum.ReadBytes = p.counts.New, p.counts.Changed, p.counts.Deleted, p.counts.Read
 	s.corrected = refresh.Count() > 0
-	return errors.Join(layer.Close(), s.layer.flush(), s.sigs.flush(), refresh.Close())
+	err = errors.Join(layer.Close(), s.layer.flush(), s.sigs.flush(), refresh.Close())
+	if err != nil {
+		u.abort(err)
+		return err
+	}
+	return s.storeSignatures(ctx, u)
 }
 
 // layerWriter writes the session's layer on from m.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"tklbam/chain/filename"
@@ -16,24 +17,36 @@ import (
 	"tklbam/chain/state"
 )
 
-// commit stores the signature file and, last, the manifest; then the cache
-// follows. A crash before the manifest leaves a session to go on with; after
-// it, a finished one.
-func (s *session) commit(ctx context.Context) error {
-	s.report.Phase("storing signatures")
+// storeSignatures makes the signature file while the last volumes are on
+// their way; it appears in the store once they are all there.
+func (s *session) storeSignatures(ctx context.Context, u *uploader) error {
+	volumes := sync.OnceValue(u.finish)
+	done := make(chan struct{})
+	go func() {
+		volumes()
+		close(done)
+	}()
 	name := s.name
 	name.Kind = filename.Signatures
-	sigSize, err := s.put(ctx, name, s.enc, func(w io.Writer) error {
+	size, err := s.put(ctx, name, s.enc, func(w io.Writer) error {
 		layer, err := state.NewReader(s.layer.reader())
-		if err != nil {
-			return err
+		if err == nil {
+			err = writeSigtar(w, layer, s.sigs.file)
 		}
-		return writeSigtar(w, layer, s.sigs.file)
+		return errors.Join(err, volumes())
 	})
-	if err != nil {
-		return err
+	<-done
+	s.set = cachedSet{Signatures: name.String(), SignaturesSize: size}
+	if verr := volumes(); verr != nil {
+		return verr
 	}
-	set := cachedSet{Signatures: name.String(), SignaturesSize: sigSize}
+	return err
+}
+
+// commit stores the manifest, last of all; then the cache follows. A crash
+// before the manifest leaves a session to go on with; after it, a finished one.
+func (s *session) commit(ctx context.Context) error {
+	set, name := s.set, s.name
 	name.Kind, name.Suffix = filename.Manifest, s.enc.ManifestEncoding().Suffix()
 	var sealed bytes.Buffer
 	m := s.manifest()
@@ -43,13 +56,12 @@ func (s *session) commit(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	err = s.Store.Put(ctx, name.String(), copyFrom(sealed.Bytes()))
-	if err != nil {
+	if err := s.Store.Put(ctx, name.String(), copyFrom(sealed.Bytes())); err != nil {
 		return err
 	}
 	s.report.Add(0, 0, int64(sealed.Len()))
 	set.Manifest, set.ManifestSize = name.String(), int64(sealed.Len())
-	s.summarise(sigSize + int64(sealed.Len()))
+	s.summarise(set.SignaturesSize + set.ManifestSize)
 	if s.Simulate {
 		return nil
 	}
