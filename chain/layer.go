@@ -145,7 +145,7 @@ func readVolume(r io.Reader, set int, last string, layer *state.Writer) (string,
 
 // writeSigtar writes the layer of a session as its signature file.
 func writeSigtar(w io.Writer, layer state.Stream, sigs io.ReaderAt) error {
-	out := archive.NewWriter(w)
+	out, buf := archive.NewWriter(w), make([]byte, 64<<10)
 	for {
 		item, err := layer.Next()
 		if errors.Is(err, io.EOF) {
@@ -158,7 +158,7 @@ func writeSigtar(w io.Writer, layer state.Stream, sigs io.ReaderAt) error {
 		if err := out.BeginSignature(signatureRecord(item)); err != nil {
 			return err
 		}
-		if _, err := io.Copy(out, io.NewSectionReader(sigs, item.Signature.Offset, item.Signature.Length)); err != nil {
+		if _, err := io.CopyBuffer(out, io.NewSectionReader(sigs, item.Signature.Offset, item.Signature.Length), buf); err != nil {
 			return err
 		}
 		if err := out.Flush(); err != nil {

@@ -31,53 +31,6 @@ var typeflags = map[Type]byte{
 	BlockDevice: tar.TypeBlock,
 }
 
-// header makes the tar header of an entry under a full name. The body's size
-// is the caller's: it is rarely the file's own.
-func header(e *Entry, name string, bodySize int64) *tar.Header {
-	return &tar.Header{
-		Format:     tar.FormatPAX,
-		Typeflag:   typeflags[e.Type],
-		Name:       name,
-		Linkname:   e.Linkname,
-		Size:       bodySize,
-		Mode:       int64(e.Mode),
-		Uid:        e.UID,
-		Gid:        e.GID,
-		Uname:      e.User,
-		Gname:      e.Group,
-		ModTime:    e.ModTime,
-		Devmajor:   int64(e.Major),
-		Devminor:   int64(e.Minor),
-		PAXRecords: records(e),
-	}
-}
-
-func records(e *Entry) map[string]string {
-	m := make(map[string]string, 5+len(e.Xattrs))
-	if e.Type == Regular && e.Size >= 0 {
-		m[paxSize] = strconv.FormatInt(e.Size, 10)
-	}
-	if !e.ChangeTime.IsZero() {
-		m[paxCtime] = fmt.Sprintf("%d.%09d", e.ChangeTime.Unix(), e.ChangeTime.Nanosecond())
-	}
-	if e.Inode != 0 {
-		m[paxInode] = fmt.Sprintf("%d:%d:%d", e.Device, e.Inode, e.Links)
-	}
-	if e.HardLink != "" {
-		m[paxHardLink] = e.HardLink
-	}
-	if e.Sparse {
-		m[paxSparse] = "1"
-	}
-	if e.Digest.Known() {
-		m[paxDigest] = strconv.Itoa(e.Digest.BlockLen) + ":" + base64.RawStdEncoding.EncodeToString(e.Digest.Sum[:])
-	}
-	for _, x := range e.Xattrs {
-		m[paxXattr+escapeKey.Replace(x.Name)] = x.Value
-	}
-	return m
-}
-
 // A PAX key ends at the first "="; GNU tar escapes those in names of
 // extended attributes the same way.
 var (

@@ -36,50 +36,6 @@ type Record struct {
 	Size  int64 // of the record's body: contents, delta, signature or piece, in bytes
 }
 
-// A Writer appends records to a difftar or sigtar. The bytes of records
-// written by several writers may follow each other in one tar; Footer ends it.
-type Writer struct{ tw *tar.Writer }
-
-// NewWriter returns a writer of records to w.
-func NewWriter(w io.Writer) *Writer { return &Writer{tar.NewWriter(w)} }
-
-// Footer is what ends a tar after the last record.
-var Footer = make([]byte, 1024)
-
-// Begin writes the header of a record of a difftar, whose body of r.Size
-// bytes Write must follow with.
-func (w *Writer) Begin(r Record) error {
-	if r.Kind == Deleted {
-		return w.deleted(r.Entry.Path)
-	}
-	return w.tw.WriteHeader(header(r.Entry, volumeName(r), r.Size))
-}
-
-// BeginSignature writes the header of a record of a sigtar. The root's name
-// differs from a difftar's.
-func (w *Writer) BeginSignature(r Record) error {
-	if r.Kind == Deleted {
-		return w.deleted(r.Entry.Path)
-	}
-	name := r.Kind.String() + "/" + r.Entry.Path
-	if r.Entry.Type == Directory && r.Entry.Path != "" {
-		name += "/"
-	}
-	return w.tw.WriteHeader(header(r.Entry, name, r.Size))
-}
-
-// deleted writes a deletion the way stock does: a regular file of no mode,
-// owner, time or size.
-func (w *Writer) deleted(path string) error {
-	return w.tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "deleted/" + path})
-}
-
-// Write appends to the body of the record last begun.
-func (w *Writer) Write(p []byte) (int, error) { return w.tw.Write(p) }
-
-// Flush pads the record last begun; an error if its body is not whole.
-func (w *Writer) Flush() error { return w.tw.Flush() }
-
 func volumeName(r Record) string {
 	path := r.Entry.Path
 	if path == "" {
