@@ -77,7 +77,15 @@ func (tmp *temp) fill(ctx context.Context, write func(w io.Writer) error) error 
 	if err := tmp.file.Sync(); err != nil {
 		return tmp.target.cause(err)
 	}
+	tmp.uncache()
 	return tmp.target.cause(tmp.file.Close())
+}
+
+// uncache lets the kernel drop the file from its page cache: it is not read
+// again soon, and would push out what the machine works with. That is advice,
+// so that it does not matter where it is not taken.
+func (tmp *temp) uncache() {
+	_ = unix.Fadvise(int(tmp.file.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
 // Write puts the target's name on errors before the caller's write sees them:
