@@ -5,8 +5,13 @@ import (
 	"runtime"
 )
 
+// writerBlock is the length of a Writer's blocks in bytes. What is written
+// this way are signatures, of which most is hashes: longer blocks would not
+// make them smaller.
+const writerBlock = BlockSize / 4
+
 // NewWriter returns a Writer which seals what is written to it as one file
-// on w. It cuts blocks of BlockSize, compresses them on all cores and holds
+// on w. It cuts blocks of writerBlock, compresses them on all cores and holds
 // one more than there are cores in memory, with their segments. All writing
 // to w is done inside Write and Close. The file is complete once Close has
 // returned nil; w stays open. An error in starting the file is returned by
@@ -47,10 +52,10 @@ func (w *writer) Write(p []byte) (int, error) {
 		if w.filling == nil {
 			w.filling = w.sealer.newJob()
 		}
-		n := min(len(p)-written, BlockSize-len(w.filling.block))
+		n := min(len(p)-written, writerBlock-len(w.filling.block))
 		w.filling.block = append(w.filling.block, p[written:written+n]...)
 		written += n
-		if len(w.filling.block) == BlockSize {
+		if len(w.filling.block) == writerBlock {
 			w.launch()
 		}
 	}

@@ -33,7 +33,8 @@ type ageCodec struct {
 }
 
 func newAgeCodec(secret []byte, weak bool) (*ageCodec, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel), zstd.WithZeroFrames(true))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel), zstd.WithZeroFrames(true),
+		zstd.WithWindowSize(BlockSize), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("prepare zstd: %w", err)
 	}
