@@ -16,7 +16,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		// Little of the heap has pointers: collecting often costs next to
 		// nothing, and halves the memory of a backup.
-		debug.SetGCPercent(20)
+		debug.SetGCPercent(10)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := cli.Main(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)

@@ -16,7 +16,7 @@ const pieceSize = 256 << 10
 // blockSize is how much of the tar stream is compressed at once: large enough
 // that blocks compressed apart lose little, small enough that a volume's size
 // is met closely. Small volumes take smaller blocks.
-const blockSize = 2 << 20
+const blockSize = 1 << 20
 
 // A block is a run of whole tar entries: the unit of compression, and what
 // volumes are made of.

@@ -72,7 +72,6 @@ type fileRecord struct {
 	entry    archive.Entry
 	params   rdiff.Params
 	sigStart int64
-	signer   *rdiff.Signer
 	out      pieces
 	delta    bool
 	oldSig   io.Closer
@@ -82,11 +81,16 @@ type fileRecord struct {
 func (f *fileRecord) begin(old *state.Item) (err error) {
 	p := f.p
 	var sigs io.Writer = p.sigs
-	f.out = pieces{rec: archive.Record{Kind: archive.Snapshot, Entry: &f.entry}, write: f.record}
+	f.out = pieces{rec: archive.Record{Kind: archive.Snapshot, Entry: &f.entry}, write: f.record, buf: p.piece[:0]}
 	if p.resume.Piece > 0 {
 		sigs = f.resume()
 	}
-	if f.signer, err = rdiff.NewSigner(sigs, f.params); err != nil {
+	if p.signer == nil {
+		p.signer, err = rdiff.NewSigner(sigs, f.params)
+	} else {
+		err = p.signer.Reset(sigs, f.params)
+	}
+	if err != nil {
 		return err
 	}
 	if old == nil || old.Type != archive.Regular || old.Signature.Length == 0 || f.entry.Size <= smallFile {
@@ -110,7 +114,7 @@ func (f *fileRecord) Write(b []byte) (int, error) {
 	if f.delta {
 		return f.both(b)
 	}
-	if _, err := f.signer.Write(b); err != nil {
+	if _, err := f.p.signer.Write(b); err != nil {
 		return 0, err
 	}
 	return f.out.Write(b)
@@ -121,7 +125,7 @@ func (f *fileRecord) Write(b []byte) (int, error) {
 func (f *fileRecord) both(b []byte) (int, error) {
 	signed := make(chan error, 1)
 	go func() {
-		_, err := f.signer.Write(b)
+		_, err := f.p.signer.Write(b)
 		signed <- err
 	}()
 	n, err := f.p.delta.Write(b)
@@ -178,7 +182,7 @@ func (f *fileRecord) settle(content Content, n int64, rerr error) error {
 }
 
 func (f *fileRecord) end() error {
-	if err := f.signer.Close(); err != nil {
+	if err := f.p.signer.Close(); err != nil {
 		return err
 	}
 	if f.delta {
@@ -187,7 +191,7 @@ func (f *fileRecord) end() error {
 		}
 	}
 	f.p.resume.Piece = 0
-	f.entry.Digest = makeDigest(f.params.BlockLen, f.signer.Digest())
+	f.entry.Digest = makeDigest(f.params.BlockLen, f.p.signer.Digest())
 	return f.out.Close()
 }
 

@@ -32,8 +32,12 @@ type producer struct {
 	sum    *Summary
 	report Reporter
 
-	delta *rdiff.DeltaWriter // reused from file to file
-	buf   []byte
+	// Used by one file after the other.
+	signer *rdiff.Signer
+	delta  *rdiff.DeltaWriter
+	buf    []byte // what was read
+	piece  []byte // what waits to be a piece
+
 	files int64
 }
 
@@ -43,7 +47,7 @@ const xattrLimit = 512 << 10
 
 // run goes through the tree and the state in step.
 func (p *producer) run(ctx context.Context) error {
-	p.buf = make([]byte, pieceSize)
+	p.buf, p.piece = make([]byte, pieceSize), make([]byte, pieceSize)
 	node, err := p.nextNode(ctx)
 	if err != nil {
 		return err

@@ -70,9 +70,7 @@ func (d *DeltaWriter) Reset(w io.Writer, sig *Signature) {
 	d.index.reset(sig, d.window)
 	d.ahead.reset()
 	d.weak = sig.params.weak()
-	if blake := sig.params.blake2b(); blake != d.strong.blake2b {
-		d.strong = strong{blake2b: blake}
-	}
+	d.strong.reset(sig.params.blake2b())
 	d.buf, d.start, d.pos, d.rolling = d.buf[:0], 0, 0, false
 	d.seen, d.matched, d.expected = 0, 0, 0
 	d.err = d.out.begin()

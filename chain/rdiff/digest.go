@@ -19,8 +19,13 @@ type blockTree struct {
 	result   []byte
 }
 
-func newBlockTree(blockLen int) *blockTree {
-	return &blockTree{root: newHash(true), blockLen: blockLen}
+// reset begins another file.
+func (t *blockTree) reset(blockLen int) {
+	if t.root == nil {
+		t.root = newHash(true)
+	}
+	t.root.Reset()
+	t.blockLen, t.size, t.result = blockLen, 0, nil
 }
 
 func (t *blockTree) add(sum []byte) { t.root.Write(sum) }
@@ -40,21 +45,26 @@ func (t *blockTree) sum() []byte {
 type Digester struct {
 	split  splitter
 	strong strong
-	tree   *blockTree
+	tree   blockTree
 }
 
 // NewDigester returns a Digester for blocks of blockLen bytes. Block lengths
 // that no signature can have are an error.
 func NewDigester(blockLen int) (*Digester, error) {
+	d := new(Digester)
+	return d, d.Reset(blockLen)
+}
+
+// Reset makes d compute another digest, as a new one would.
+func (d *Digester) Reset(blockLen int) error {
 	p := Params{Magic: MagicBLAKE2b, BlockLen: blockLen, StrongLen: maxStrongLen}
 	if err := p.check(); err != nil {
-		return nil, fmt.Errorf("digest content: %w", err)
+		return fmt.Errorf("digest content: %w", err)
 	}
-	return &Digester{
-		split:  splitter{blockLen: blockLen},
-		strong: strong{blake2b: true},
-		tree:   newBlockTree(blockLen),
-	}, nil
+	d.split = splitter{blockLen: blockLen}
+	d.strong.reset(true)
+	d.tree.reset(blockLen)
+	return nil
 }
 
 // Write adds content. It fails only after Sum.

@@ -68,34 +68,36 @@ type Signer struct {
 	strong    strong
 	strongLen int
 	batch     []byte
-	tree      *blockTree // nil for MD4
+	tree      blockTree
+	hasDigest bool // MD4 protects nothing
 	err       error
 }
 
 // NewSigner writes a signature's header to w and returns the Signer for the
 // rest. Parameters that no signature can have are an error.
 func NewSigner(w io.Writer, p Params) (*Signer, error) {
-	if err := p.check(); err != nil {
-		return nil, fmt.Errorf("write signature: %w", err)
+	s := &Signer{batch: make([]byte, 0, signerBatch+weakLen+maxStrongLen)}
+	return s, s.Reset(w, p)
+}
+
+// Reset makes s write another signature, as a new one would, whatever became
+// of the one before.
+func (s *Signer) Reset(w io.Writer, p Params) error {
+	s.w, s.split, s.strongLen, s.err = w, splitter{blockLen: p.BlockLen}, p.StrongLen, nil
+	if s.err = p.check(); s.err != nil {
+		s.err = fmt.Errorf("write signature: %w", s.err)
+		return s.err
 	}
-	s := &Signer{
-		w:         w,
-		split:     splitter{blockLen: p.BlockLen},
-		weak:      p.weak(),
-		strong:    strong{blake2b: p.blake2b()},
-		strongLen: p.StrongLen,
-		batch:     make([]byte, 0, signerBatch+weakLen+maxStrongLen),
+	s.weak = p.weak()
+	s.strong.reset(p.blake2b())
+	if s.hasDigest = p.blake2b(); s.hasDigest {
+		s.tree.reset(p.BlockLen)
 	}
-	if p.blake2b() {
-		s.tree = newBlockTree(p.BlockLen)
-	}
-	s.batch = binary.BigEndian.AppendUint32(s.batch, p.Magic)
+	s.batch = binary.BigEndian.AppendUint32(s.batch[:0], p.Magic)
 	s.batch = binary.BigEndian.AppendUint32(s.batch, uint32(p.BlockLen))
 	s.batch = binary.BigEndian.AppendUint32(s.batch, uint32(p.StrongLen))
-	if err := s.flush(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s.err = s.flush()
+	return s.err
 }
 
 // Write adds file content. The first error sticks.
@@ -106,9 +108,7 @@ func (s *Signer) Write(p []byte) (int, error) {
 	if s.err = s.split.write(p, s); s.err != nil {
 		return 0, s.err
 	}
-	if s.tree != nil {
-		s.tree.size += uint64(len(p))
-	}
+	s.tree.size += uint64(len(p))
 	return len(p), nil
 }
 
@@ -131,10 +131,9 @@ func (s *Signer) Close() error {
 }
 
 // Digest returns the digest of the whole content, as a Digester computes it.
-// It may be called after Close, and is nil for MD4 signatures: MD4 protects
-// nothing.
+// It may be called after Close, and is nil for MD4 signatures.
 func (s *Signer) Digest() []byte {
-	if s.tree == nil {
+	if !s.hasDigest {
 		return nil
 	}
 	return s.tree.sum()
@@ -155,7 +154,7 @@ func (s *Signer) end() error {
 
 func (s *Signer) add(weak uint32, strong []byte) error {
 	s.weak.reset()
-	if s.tree != nil {
+	if s.hasDigest {
 		s.tree.add(strong)
 	}
 	s.batch = binary.BigEndian.AppendUint32(s.batch, weak)

@@ -15,6 +15,15 @@ type strong struct {
 	value   [maxStrongLen]byte
 }
 
+// reset makes s compute sums of the one kind or the other.
+func (s *strong) reset(blake2b bool) {
+	if s.blake2b != blake2b {
+		*s = strong{blake2b: blake2b}
+	} else if s.open != nil {
+		s.open.Reset()
+	}
+}
+
 // of returns the untruncated sum of block.
 func (s *strong) of(block []byte) []byte {
 	if s.blake2b {

@@ -8,7 +8,7 @@ import (
 // writerBlock is the length of a Writer's blocks in bytes. What is written
 // this way are signatures, of which most is hashes: longer blocks would not
 // make them smaller.
-const writerBlock = BlockSize / 4
+const writerBlock = BlockSize / 2
 
 // NewWriter returns a Writer which seals what is written to it as one file
 // on w. It cuts blocks of writerBlock, compresses them on all cores and holds

@@ -20,7 +20,7 @@ const (
 
 	// The peak of a short command is as much a matter of when the collector
 	// ran as of what was in use: that of the median run counts.
-	growthRuns = 3
+	growthRuns = 5
 )
 
 // A growth is the peak memory of a command before and after something grew.
@@ -62,7 +62,7 @@ type step struct {
 	run     func(s *subject) (figures, error)
 }
 
-func (b *bench) stepFull() step { return step{"full backup", 1, (*subject).backUp} }
+func (b *bench) stepFull() step { return step{"full backup", growthRuns, (*subject).startOver} }
 
 func (b *bench) stepUnchanged() step { return step{"nothing changed", growthRuns, (*subject).backUp} }
 

@@ -113,6 +113,17 @@ func (s *subject) backUp() (figures, error) {
 	return f, err
 }
 
+// startOver measures a full backup in a new place, which is the subject's
+// from then on.
+func (s *subject) startOver() (figures, error) {
+	fresh, err := newSubject(s.ctx, s.tool, s.dir+"+", s.tree)
+	if err != nil {
+		return figures{}, err
+	}
+	*s = *fresh
+	return s.backUp()
+}
+
 // bringBack measures a restore of the latest state, which must be the tree's.
 // Each goes to a directory of its own, which stays: see shed.
 func (s *subject) bringBack(seed uint64) (figures, error) {
