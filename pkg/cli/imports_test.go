@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"pkg/changes":    {"pkg/dirindex", "pkg/limits"},
 	"pkg/command":    {},
 	"pkg/dirindex":   {"pkg/limits", "pkg/sysfs", "pkg/tree"},
+	"pkg/extras":     {"pkg/atomicfile", "pkg/userdb"},
 	"pkg/hooks":      {"pkg/command"},
 	"pkg/keypacket":  {},
 	"pkg/limits":     {},
