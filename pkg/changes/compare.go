@@ -18,18 +18,28 @@ type Baseline interface {
 	Next() (dirindex.Record, error)
 }
 
-// A Verifier is a Baseline that knows more of contents than size and time.
+// A Verifier is a Baseline that knows more of files than what its records say.
 type Verifier interface {
 	Baseline
 
-	// Same reports whether what is on the disk is what the baseline has. It is
-	// asked about the path of the record that Next returned last, and only
-	// where the records cannot tell: when that one has no mode, or is of the
-	// same type and size with another modification time. It is not asked about
-	// directories and sockets, and about symlinks only when the baseline's
-	// record has no mode or no target. An error ends the comparison.
-	Same(ctx context.Context, disk dirindex.Record) (bool, error)
+	// Verify says how what is on the disk differs from what the baseline has.
+	// It is asked about the path of the record that Next returned last, and
+	// only where the records cannot tell: when that one has no mode, or is of
+	// the same type and size with another modification time, where only
+	// OtherContent counts. It is not asked about sockets. An error ends the
+	// comparison.
+	Verify(ctx context.Context, disk dirindex.Record) (Verdict, error)
 }
+
+// A Verdict says how a file differs from the baseline.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Same          Verdict = iota
+	OtherMetadata         // owner or permissions
+	OtherContent          // or another type
+)
 
 // A Disk is the state that is compared with the baseline. A *dirindex.Scanner
 // is one.
@@ -135,28 +145,40 @@ func (c *Comparison) added(disk *dirindex.Record) (Change, bool) {
 }
 
 func (c *Comparison) differing(ctx context.Context, base, disk *dirindex.Record) (Change, bool, error) {
+	verdict, err := c.verdict(ctx, base, disk)
+	switch {
+	case err != nil || verdict == Same:
+		return Change{}, false, err
+	case verdict == OtherMetadata, disk.IsDir():
+		return c.metadata(disk, Metadata), true, nil
+	}
+	return c.content(disk, Edited), true, nil
+}
+
+func (c *Comparison) verdict(ctx context.Context, base, disk *dirindex.Record) (Verdict, error) {
+	if base.Mode == 0 {
+		if c.verifier == nil || disk.IsSocket() {
+			return Same, nil
+		}
+		return c.verifier.Verify(ctx, *disk)
+	}
 	same, err := c.sameContent(ctx, base, disk)
 	switch {
 	case err != nil:
-		return Change{}, false, err
+		return Same, err
 	case !same:
-		return c.content(disk, Edited), true, nil
-	case base.Mode == 0 || base.Mode == disk.Mode && base.UID == disk.UID && base.GID == disk.GID:
-		return Change{}, false, nil
+		return OtherContent, nil
+	case base.Mode != disk.Mode || base.UID != disk.UID || base.GID != disk.GID:
+		return OtherMetadata, nil
 	}
-	return c.metadata(disk, Metadata), true, nil
+	return Same, nil
 }
 
-// sameContent compares all but owner and mode.
+// sameContent compares all but owner and mode with a record that has them.
 func (c *Comparison) sameContent(ctx context.Context, base, disk *dirindex.Record) (bool, error) {
 	switch {
 	case disk.IsDir(), disk.IsSocket():
 		return true, nil
-	case base.Mode == 0:
-		if c.verifier == nil {
-			return true, nil
-		}
-		return c.verifier.Same(ctx, *disk)
 	case base.Type() != disk.Type():
 		return false, nil
 	case disk.IsSymlink() && base.Target != "":
@@ -168,7 +190,8 @@ func (c *Comparison) sameContent(ctx context.Context, base, disk *dirindex.Recor
 	case c.verifier == nil:
 		return false, nil
 	}
-	return c.verifier.Same(ctx, *disk)
+	verdict, err := c.verifier.Verify(ctx, *disk)
+	return verdict != OtherContent, err
 }
 
 func (c *Comparison) content(disk *dirindex.Record, why Reason) Change {

@@ -17,7 +17,7 @@ import (
 type states struct {
 	records []dirindex.Record
 	unknown string
-	asked   []string // by Same
+	asked   []string // by Verify
 	same    string
 }
 
@@ -39,12 +39,17 @@ type verifier struct{ *states }
 
 var errChecksum = errors.New("cannot read the file")
 
-func (v verifier) Same(_ context.Context, disk dirindex.Record) (bool, error) {
+func (v verifier) Verify(_ context.Context, disk dirindex.Record) (Verdict, error) {
 	v.asked = append(v.asked, disk.Path)
-	if v.same == "error" {
-		return false, errChecksum
+	switch v.same {
+	case "error":
+		return Same, errChecksum
+	case disk.Path:
+		return Same, nil
+	case "metadata":
+		return OtherMetadata, nil
 	}
-	return v.same == disk.Path, nil
+	return OtherContent, nil
 }
 
 const (
@@ -128,7 +133,13 @@ func TestCompareVerifier(t *testing.T) {
 		{Path: "/a", Mode: file, Size: 1, MTime: 2}, {Path: "/b", Mode: file, Size: 2, MTime: 2}, {Path: "/c", Mode: file, Size: 1, MTime: 1},
 		{Path: "/d", Mode: link, Target: "x"}, {Path: "/e", Mode: dir}, {Path: "/f", Mode: sock}, {Path: "/g", Mode: file, UID: 5}, {Path: "/h", Mode: file},
 	}
-	for same, want := range map[string]string{"": "[/a /d /g] oa ob od og oh", "/a": "[/a /d /g] ob od og oh", "/g": "[/a /d /g] oa ob od oh"} {
+	for same, want := range map[string]string{
+		"":         "[/a /d /e /g] oa ob od se og oh",
+		"/a":       "[/a /d /e /g] ob od se og oh",
+		"/e":       "[/a /d /e /g] oa ob od og oh",
+		"/g":       "[/a /d /e /g] oa ob od se oh",
+		"metadata": "[/a /d /e /g] ob sd se sg oh",
+	} {
 		v := base(same)
 		got := ""
 		for _, c := range collect(t, Compare(v, &states{records: disk}, Options{Scope: scopeOf(t, "/")})) {

@@ -230,6 +230,19 @@ func sumOf(path string, open func() (io.ReadCloser, error)) (Sum, uint32, error)
 	return Sum(h.Sum(nil)), mode, nil
 }
 
+// Paths returns what the baseline has, sorted: the paths that installed
+// packages shipped, and those of Deleted.
+func (b *Baseline) Paths() []string {
+	all := slices.Collect(maps.Keys(b.files))
+	for path := range b.absent {
+		if !b.Owned(path) {
+			all = append(all, path)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // Owned reports whether an installed package shipped the path.
 func (b *Baseline) Owned(path string) bool {
 	_, ok := b.files[path]
