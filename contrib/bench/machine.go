@@ -27,8 +27,8 @@ Restored trees are compared with what was backed up, untimed. A MB is a million
 bytes.
 
 Restores make many files, and ext4 is several times slower at that for some
-minutes after as many were removed: no tree is removed during a run, and a run
-right after another one shows it in all restores.
+minutes after as many were removed: no tree is removed during a run, and
+restores are compared no earlier than six minutes after its start.
 `
 
 // A machine is what a run was taken on, and with.

@@ -63,9 +63,23 @@ func (b *bench) compare(tools []*tool) error {
 		b.caches(subjects, partChanged)
 	}
 	if b.wants(partRestore) {
+		b.settleDown()
 		b.scenario(partRestore, subjects, b.bestOf(func(s *subject) (figures, error) { return s.bringBack(b.seed) }))
 	}
 	return errors.Join(b.ctx.Err(), shed(b.scratch("")))
+}
+
+// settleDown waits until what was removed before this run, or at its start, no
+// longer makes ext4 slow.
+func (b *bench) settleDown() {
+	wait := time.Until(b.began.Add(b.settle))
+	if wait > 0 {
+		b.say("waiting %s before restores", wait.Round(time.Second))
+	}
+	select {
+	case <-b.ctx.Done():
+	case <-time.After(wait):
+	}
 }
 
 // scenario measures one scenario with every tool and returns those that can
