@@ -3,7 +3,9 @@
 
 VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo 2.0-dev)
 PREFIX   ?= /usr
-COMMANDS := init passphrase escrow backup restore status
+COMMANDS := init passphrase escrow backup restore restore-rollback status internal
+ETC       = $(DESTDIR)/etc
+CONFDIR   = $(ETC)/tklbam
 LDFLAGS  := -s -w -X tklbam/pkg/cli.Version=$(VERSION)
 BUILD    := go build -trimpath -ldflags '$(LDFLAGS)'
 
@@ -21,6 +23,13 @@ release: # both architectures, into dist/
 install: all
 	install -D tklbam $(DESTDIR)$(PREFIX)/bin/tklbam
 	for c in $(COMMANDS); do ln -sf tklbam $(DESTDIR)$(PREFIX)/bin/tklbam-$$c; done
+	install -d -m 755 $(CONFDIR)/hooks.d
+	for f in conf overrides hooks/example; do \
+		to=$(CONFDIR)/$$(echo $$f | sed s/^hooks/hooks.d/); \
+		test -e $$to || install -m 644 contrib/$$f $$to; \
+	done
+	test -e $(ETC)/cron.daily/tklbam-backup || install -D -m 644 contrib/cron $(ETC)/cron.daily/tklbam-backup
+	install -D -m 644 contrib/logrotate $(ETC)/logrotate.d/tklbam
 
 peers:
 	contrib/peers

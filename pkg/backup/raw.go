@@ -20,9 +20,10 @@ import (
 	"tklbam/pkg/tree"
 )
 
-// Options are those of a backup of one directory as it is.
+// Options are those of a session.
 type Options struct {
-	Dir        string // to back up
+	Dir        string          // to back up
+	Select     []tree.Selected // what of it; empty for all
 	Store      chain.Store
 	Address    string // of the store, without secrets: names its cache
 	Secret     []byte
@@ -57,11 +58,11 @@ func Raw(ctx context.Context, o Options) (*chain.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	scan := func() (*tree.Source, error) { return newSource(dir, append(o.SkipDirs, o.CacheDir), o.Report) }
+	o.Dir, o.SkipDirs = dir, append(o.SkipDirs, o.CacheDir)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if o.Estimate {
-		go estimate(ctx, dir, append(o.SkipDirs, o.CacheDir), o.Report)
+		go o.estimate(ctx)
 	}
 	return chain.Backup(ctx, chain.BackupOptions{
 		Store: o.Store, Secret: o.Secret, WeakSecret: o.WeakSecret,
@@ -69,7 +70,7 @@ func Raw(ctx context.Context, o Options) (*chain.Summary, error) {
 		Cache: cache, Hostname: host, Localdir: dir,
 		NoResume: o.NoResume, Simulate: o.Simulate, Report: o.Report, Clock: time.Now,
 		Scan: func() (chain.Source, error) {
-			src, err := scan()
+			src, err := newSource(dir, o.Select, o.SkipDirs, o.Report)
 			if err != nil {
 				return nil, err
 			}
@@ -86,28 +87,21 @@ func TargetCache(cacheDir, address string) string {
 
 // newSource scans dir, but for the session's own directories and a target
 // within: they change under the scan.
-func newSource(dir string, skip []string, rep chain.Reporter) (*tree.Source, error) {
-	opts := tree.Options{
-		Root: dir,
+func newSource(dir string, selected []tree.Selected, skip []string, rep chain.Reporter) (*tree.Source, error) {
+	own, err := identities(skip)
+	if err != nil {
+		return nil, err
+	}
+	return tree.NewSource(tree.Options{
+		Root: dir, Select: selected, SkipDirs: own,
 		Warn: func(path string, err error) { rep.Problem(chain.Problem{Path: path, Err: err}) },
-	}
-	for _, s := range skip {
-		id, err := tree.IdentityOf(s)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		opts.SkipDirs = append(opts.SkipDirs, id)
-	}
-	return tree.NewSource(opts)
+	})
 }
 
 // estimate counts the tree, ahead of the session. What it can't count the
 // session will report.
-func estimate(ctx context.Context, dir string, skip []string, rep chain.Reporter) {
-	src, err := newSource(dir, skip, chain.Silent{})
+func (o *Options) estimate(ctx context.Context) {
+	src, err := newSource(o.Dir, o.Select, o.SkipDirs, chain.Silent{})
 	if err != nil {
 		return
 	}
@@ -116,7 +110,7 @@ func estimate(ctx context.Context, dir string, skip []string, rep chain.Reporter
 	for {
 		node, err := src.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			rep.Total(files, bytes)
+			o.Report.Total(files, bytes)
 			return
 		}
 		if err != nil {

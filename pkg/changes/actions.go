@@ -20,6 +20,7 @@ const (
 	Chown                  // of a symlink itself
 	Chmod                  // never of a symlink
 	Remove                 // of anything but a directory
+	Rmdir                  // of a directory, if it is empty
 )
 
 // An Action is one step of restoring metadata and deletions.
@@ -46,6 +47,8 @@ func (a Action) Format(names Names) string {
 		return "chown -h " + nameOf(a.UID, names.User) + ":" + nameOf(a.GID, names.Group) + " " + path
 	case Chmod:
 		return fmt.Sprintf("chmod %#o %s", a.Mode, path)
+	case Rmdir:
+		return "rmdir " + path
 	}
 	return "rm " + path
 }

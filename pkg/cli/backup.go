@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"tklbam/chain/timeexpr"
 	"tklbam/pkg/backup"
 	"tklbam/pkg/conf"
+	"tklbam/pkg/limits"
 	"tklbam/pkg/pidlock"
 	"tklbam/pkg/progress"
 	"tklbam/pkg/registry"
@@ -38,10 +40,18 @@ const megabyte = 1 << 20
 
 func backupApplet() applet {
 	return applet{
-		name: "backup", summary: "back up a directory",
+		name: "backup", summary: "back up the system, or a directory",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "raw-upload", Aliases: []string{"upload-raw"}},
 			&cli.StringFlag{Name: "address"},
+			&cli.StringFlag{Name: "dump"},
+			&cli.StringFlag{Name: "raw-upload", Aliases: []string{"upload-raw"}},
+			&cli.BoolFlag{Name: "skip-files"},
+			&cli.BoolFlag{Name: "skip-packages"},
+			&cli.BoolFlag{Name: "skip-database"},
+			&cli.StringFlag{Name: "force-profile"},
+			&cli.BoolFlag{Name: "no-dpkg-baseline"},
+			&cli.BoolFlag{Name: "debug"},
+			&cli.StringFlag{Name: "s3-parallel-uploads"},
 			&cli.StringFlag{Name: "volsize"},
 			&cli.StringFlag{Name: "full-backup"},
 			&cli.StringFlag{Name: "encryption"},
@@ -58,18 +68,28 @@ func backupApplet() applet {
 	}
 }
 
-// A backupJob is a backup that was asked for, checked and ready to run.
+// A backupJob is a backup that was asked for, checked and ready to run. What
+// is stored of it is what a run after an interruption must have in common with
+// the interrupted one.
 type backupJob struct {
-	Address    string `json:"address"`
-	RawUpload  string `json:"raw_upload"`
-	FullBackup string `json:"full_backup"`
-	Volsize    int    `json:"volsize"`
-	Encryption string `json:"encryption"`
-	SecretFile string `json:"secretfile,omitempty"`
-	CacheDir   string `json:"cache_dir"`
+	Address      string   `json:"address"`
+	RawUpload    string   `json:"raw_upload,omitempty"` // else the system
+	Overrides    []string `json:"overrides,omitempty"`
+	SkipFiles    bool     `json:"skip_files,omitempty"`
+	SkipPackages bool     `json:"skip_packages,omitempty"`
+	SkipDatabase bool     `json:"skip_database,omitempty"`
+	ForceProfile string   `json:"force_profile,omitempty"`
+	NoBaseline   bool     `json:"no_dpkg_baseline,omitempty"`
+	FullBackup   string   `json:"full_backup"`
+	Volsize      int      `json:"volsize"`
+	Encryption   string   `json:"encryption"`
+	SecretFile   string   `json:"secretfile,omitempty"`
+	CacheDir     string   `json:"cache_dir"`
 
-	simulate, quiet, json, noResume bool
-	logfile                         string
+	dump                                   string
+	simulate, quiet, json, noResume, debug bool
+	resume                                 bool // as asked for, or because the last run was the same and did not end
+	logfile                                string
 }
 
 func runBackup(a *app, c *cli.Context) error {
@@ -85,47 +105,60 @@ func runBackup(a *app, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.backup(c, r, job)
+	return a.backup(c, r, cf, job)
 }
 
 // parseBackup reads the command line; --resume takes the configuration of the
 // interrupted session instead.
 func parseBackup(c *cli.Context, cf *conf.Conf, r *registry.Registry) (*backupJob, error) {
+	args, err := limits.ParseAll(c.Args().Slice())
+	if err != nil {
+		return nil, &usageError{err}
+	}
 	job := &backupJob{
 		Address: c.String("address"), RawUpload: c.String("raw-upload"), SecretFile: c.String("secretfile"),
+		SkipFiles:    cf.BackupSkipFiles || c.Bool("skip-files"),
+		SkipPackages: cf.BackupSkipPackages || c.Bool("skip-packages"),
+		SkipDatabase: cf.BackupSkipDatabase || c.Bool("skip-database"),
+		ForceProfile: cf.ForceProfile, NoBaseline: c.Bool("no-dpkg-baseline"),
 		FullBackup: cf.FullBackup, Volsize: cf.Volsize, Encryption: string(cf.Encryption), CacheDir: cf.CacheDir,
 	}
-	if c.Bool("resume") {
-		if c.Bool("disable-resume") || c.Bool("simulate") {
-			return nil, usagef("--resume excludes --disable-resume and --simulate")
+	if job.RawUpload == "" {
+		if c.String("dump") == "" {
+			job.Address = cf.Address
 		}
-		saved, err := r.Resume()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("there is no interrupted backup to resume")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(saved, job); err != nil {
-			return nil, fmt.Errorf("read the configuration of the interrupted backup: %w", err)
-		}
+		job.Overrides = append(cf.Overrides[:len(cf.Overrides):len(cf.Overrides)], args...).Strings()
+	} else if len(args) > 0 {
+		return nil, usagef("--raw-upload takes no overrides: unexpected argument %q", c.Args().First())
 	}
+	job.dump, job.debug = c.String("dump"), c.Bool("debug")
 	job.simulate, job.quiet, job.json = c.Bool("simulate"), c.Bool("quiet"), c.Bool("json")
 	job.noResume, job.logfile = c.Bool("disable-resume"), c.String("logfile")
 	if job.logfile == "" {
 		job.logfile = r.PathOr(backupLog, registry.BackupLog)
 	}
-	return job, job.validate(c)
+	if err := job.validate(c); err != nil {
+		return nil, err
+	}
+	return job, job.interrupted(c, r)
 }
 
+// validate checks what options say together, and the directories they name.
 func (j *backupJob) validate(c *cli.Context) error {
+	if j.dump != "" {
+		for _, name := range []string{"address", "raw-upload", "simulate", "resume", "disable-resume", "full-backup", "volsize", "encryption", "s3-parallel-uploads"} {
+			if c.IsSet(name) {
+				return usagef("--dump stores nothing at an address: it excludes --%s", name)
+			}
+		}
+	}
 	switch {
+	case c.Bool("resume") && (j.noResume || j.simulate):
+		return usagef("--resume excludes --disable-resume and --simulate")
+	case j.Address == "" && j.dump == "" && !c.Bool("resume") && (!j.simulate || j.RawUpload != ""):
+		return usagef("where to? give an --address, such as file:///mnt/otherdisk/backup, or a directory to --dump to")
 	case j.RawUpload == "":
-		return usagef("only directories can be backed up yet: give one with --raw-upload=PATH")
-	case c.NArg() > 0:
-		return usagef("--raw-upload takes no overrides: unexpected argument %q", c.Args().First())
-	case j.Address == "":
-		return usagef("where to? give an --address, such as file:///mnt/otherdisk/backup")
+		return nil
 	}
 	st, err := os.Stat(j.RawUpload)
 	if err != nil {
@@ -138,50 +171,108 @@ func (j *backupJob) validate(c *cli.Context) error {
 	return err
 }
 
+// interrupted looks for an interrupted backup: to go on with it, or to keep
+// it from being ruined.
+func (j *backupJob) interrupted(c *cli.Context, r *registry.Registry) error {
+	if j.dump != "" {
+		return nil
+	}
+	saved, err := r.Resume()
+	if errors.Is(err, fs.ErrNotExist) {
+		if c.Bool("resume") {
+			return errors.New("there is no interrupted backup to resume")
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.Bool("resume") {
+		*j = backupJob{dump: j.dump, quiet: j.quiet, json: j.json, debug: j.debug, logfile: j.logfile, resume: true}
+		if err := json.Unmarshal(saved, j); err != nil {
+			return fmt.Errorf("read the configuration of the interrupted backup: %w", err)
+		}
+		return nil
+	}
+	if j.simulate && j.RawUpload == "" && !j.noResume {
+		return errors.New("there is an interrupted backup, which --simulate would ruin: complete it, or give it up with --disable-resume")
+	}
+	same, err := j.document()
+	j.resume = err == nil && !j.noResume && !j.simulate && bytes.Equal(bytes.TrimSpace(saved), same)
+	return err
+}
+
+func (j *backupJob) document() ([]byte, error) { return json.Marshal(j) }
+
 // backup runs the job under the lock, with its log.
-func (a *app) backup(c *cli.Context, r *registry.Registry, job *backupJob) (err error) {
+func (a *app) backup(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *backupJob) (err error) {
 	lock, err := pidlock.Acquire(r.PathOr(backupLock, registry.BackupPID))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	log, err := openLog(job.logfile, "backup of "+progress.Escape(job.RawUpload))
+	log, err := openLog(job.logfile, "backup of "+job.subject())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	sum, err := a.session(c, r, job, log)
-	if err != nil {
-		log.println("failed: " + err.Error())
-		return err
+	if job.simulate {
+		return a.logged(log, func() (string, error) { return a.backupJob(c, r, cf, job, log) })
+	}
+	return a.noticed(cf, "backup", log, func() (string, error) { return a.backupJob(c, r, cf, job, log) })
+}
+
+// subject is what is backed up, for people.
+func (j *backupJob) subject() string {
+	if j.RawUpload == "" {
+		return "the system"
+	}
+	return progress.Escape(j.RawUpload)
+}
+
+// backupJob runs the job and returns its summary.
+func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *backupJob, log *logFile) (string, error) {
+	var sum *chain.Summary
+	var err error
+	if job.RawUpload == "" {
+		sum, err = a.systemBackup(c, r, cf, job, log)
+	} else {
+		sum, err = a.upload(c, r, job, log, backup.Options{Dir: job.RawUpload})
+	}
+	if err != nil || sum == nil {
+		return "", err
 	}
 	text := backupSummary(sum, job)
 	log.println(text)
 	if err := a.printSummary(job.json, sum, text); err != nil {
-		return err
+		return text, err
 	}
 	if sum.Lost > 0 {
-		fmt.Fprintf(a.stderr, "error: %d files are not in the backup: see %s\n", sum.Lost, job.logfile)
-		return &exitError{exitIncomplete}
+		return text, &incompleteError{fmt.Sprintf("%d files are not in the backup: see %s", sum.Lost, job.logfile)}
 	}
-	return nil
+	return text, nil
 }
 
-func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile) (*chain.Summary, error) {
-	secret, weak, err := a.secret(c, r)
-	if err != nil {
-		return nil, err
-	}
-	opts, err := job.options(secret, weak)
-	if err != nil {
-		return nil, err
-	}
+// upload runs a session at the job's address.
+func (a *app) upload(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile, opts backup.Options) (*chain.Summary, error) {
 	b, err := a.openTarget(job)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	opts.Store, opts.Address, opts.SkipDirs = b, b.String(), localDir(b.String())
+	return a.session(c, r, job, log, b, opts)
+}
+
+func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile, b backends.Backend, opts backup.Options) (*chain.Summary, error) {
+	secret, weak, err := a.secret(c, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := job.options(&opts, secret, weak); err != nil {
+		return nil, err
+	}
+	opts.Store, opts.Address = b, b.String()
+	opts.SkipDirs = append(opts.SkipDirs, localDir(b.String())...)
 	if !job.simulate {
 		if err := saveResume(r, job); err != nil {
 			return nil, err
@@ -221,18 +312,18 @@ func (absent) Delete(context.Context, string) error                       { retu
 func (absent) Close() error                                               { return nil }
 func (t absent) String() string                                           { return t.address.String() }
 
-func (j *backupJob) options(secret []byte, weak bool) (o backup.Options, err error) {
+// options fills in what the job says of a session.
+func (j *backupJob) options(o *backup.Options, secret []byte, weak bool) (err error) {
 	name := map[string]seal.Encoding{"age": seal.ZstdAge, "gpg": seal.GPG, "none": seal.Gzip}
-	freq, err := timeexpr.ParseFrequency(j.FullBackup)
-	return backup.Options{
-		Dir: j.RawUpload, Secret: secret, WeakSecret: weak,
-		Encoding: name[j.Encryption], Frequency: freq, VolumeSize: int64(j.Volsize) * megabyte,
-		CacheDir: j.CacheDir, NoResume: j.noResume, Simulate: j.simulate,
-	}, err
+	o.Secret, o.WeakSecret, o.Encoding = secret, weak, name[j.Encryption]
+	o.VolumeSize, o.CacheDir = int64(j.Volsize)*megabyte, j.CacheDir
+	o.NoResume, o.Simulate = j.noResume, j.simulate
+	o.Frequency, err = timeexpr.ParseFrequency(j.FullBackup)
+	return err
 }
 
 func saveResume(r *registry.Registry, job *backupJob) error {
-	doc, err := json.Marshal(job)
+	doc, err := job.document()
 	if err != nil {
 		return err
 	}
@@ -267,7 +358,7 @@ func backupSummary(s *chain.Summary, job *backupJob) string {
 	if job.simulate {
 		verb = "backup (simulated)"
 	}
-	fmt.Fprintf(&b, "%s %s of %s, %s\n", kind, verb, progress.Escape(job.RawUpload), s.End.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&b, "%s %s of %s, %s\n", kind, verb, job.subject(), s.End.Format("2006-01-02 15:04:05 MST"))
 	if s.Resumed {
 		fmt.Fprintln(&b, "  Resumed    an interrupted session")
 	}

@@ -33,11 +33,7 @@ func (a *app) registry() (*registry.Registry, error) {
 // conf loads the configuration and puts the options of the command line that
 // are options of the configuration over it.
 func (a *app) conf(c *cli.Context) (*conf.Conf, error) {
-	dir := a.getenv(conf.EnvVar)
-	if dir == "" {
-		dir = conf.DefaultPath
-	}
-	cf, err := conf.Load(dir)
+	cf, err := conf.Load(a.confDir())
 	if err != nil {
 		return nil, err
 	}

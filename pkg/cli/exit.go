@@ -12,9 +12,11 @@ import (
 	"tklbam/chain"
 	"tklbam/chain/collection"
 	"tklbam/chain/seal"
+	"tklbam/pkg/hooks"
 	"tklbam/pkg/keypacket"
 	"tklbam/pkg/pidlock"
 	"tklbam/pkg/progress"
+	"tklbam/pkg/restore"
 )
 
 // Exit codes. Every help text lists those its command can give.
@@ -24,6 +26,7 @@ const (
 	exitUsage      = 2
 	exitIncomplete = 3  // done, but for files that are listed
 	exitNoBackup   = 10 // status
+	exitOther      = 10 // restore: the backup is of another appliance
 	exitSecret     = 11 // wrong passphrase or secret; status: not linked
 	exitSignal     = 130
 )
@@ -41,6 +44,11 @@ func usagef(format string, args ...any) error {
 type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
+// An incompleteError is an outcome that lacks something.
+type incompleteError struct{ text string }
+
+func (e *incompleteError) Error() string { return e.text }
 
 // exit prints an error with what can be done about it and returns its code.
 func (a *app) exit(err error) int {
@@ -72,20 +80,26 @@ func (a *app) exit(err error) int {
 func advice(err error) (code int, hint string) {
 	var early *collection.TooEarlyError
 	var full *chain.NoSpaceError
+	var tight *restore.SpaceError
+	var incomplete *incompleteError
 	switch {
 	case errors.Is(err, chain.ErrWrongSecret):
 		return exitSecret, "the backup was made with another secret: use the registry (TKLBAM_REGISTRY), --secretfile or --keyfile that belongs to it; " +
 			"to start a new chain with this secret, back up with --full-backup=now"
+	case errors.As(err, &incomplete):
+		return exitIncomplete, ""
 	case errors.Is(err, keypacket.ErrPassphrase):
 		return exitSecret, "try again with the passphrase the key was made with"
 	case errors.Is(err, seal.ErrNoMDC):
 		return exitFailure, "such messages can be altered without trace; if you trust the storage, add --allow-unprotected"
 	case errors.Is(err, pidlock.ErrLocked):
 		return exitFailure, "another backup is running; wait for it to end"
-	case errors.Is(err, backends.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.As(err, &full):
+	case errors.Is(err, backends.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.As(err, &full), errors.As(err, &tight):
 		return exitFailure, "make room, then run the same command again: what is stored already is used"
 	case errors.As(err, &early), errors.Is(err, collection.ErrEmpty):
 		return exitFailure, "\"tklbam-status --address=...\" shows what a target holds"
+	case errors.Is(err, hooks.ErrUnsafe):
+		return exitFailure, "hooks run as you do: let nobody else write to them, with chown and chmod go-w"
 	case errors.Is(err, fs.ErrPermission):
 		return exitFailure, "run as the user that owns it, or as root"
 	}

@@ -21,7 +21,7 @@ var layers = map[string][]string{
 	"pkg/cli": {"pkg/", "chain", "chain/", "backends", "backends/"},
 
 	"pkg/backup":  {"chain", "chain/", "pkg/changes", "pkg/dirindex", "pkg/extras", "pkg/hooks", "pkg/limits", "pkg/packages", "pkg/profile", "pkg/registry", "pkg/tree"},
-	"pkg/restore": {"chain", "chain/", "pkg/tree", "pkg/limits"},
+	"pkg/restore": {"chain", "chain/", "pkg/changes", "pkg/command", "pkg/dirindex", "pkg/extras", "pkg/hooks", "pkg/limits", "pkg/overlay", "pkg/packages", "pkg/profile", "pkg/rollback", "pkg/sysfs", "pkg/tree", "pkg/userdb"},
 	"pkg/setup":   {"pkg/keypacket", "pkg/registry"},
 
 	"pkg/tree":            {"chain/archive", "pkg/sysfs"},

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tklbam/pkg/atomicfile"
+	"tklbam/pkg/backup"
 	"tklbam/pkg/keypacket"
 	"tklbam/pkg/registry"
 	"tklbam/pkg/setup"
@@ -20,8 +21,8 @@ import (
 
 func initApplet() applet {
 	return applet{
-		name: "init", summary: "start here: make the encryption key",
-		flags: []cli.Flag{&cli.BoolFlag{Name: "solo"}, &cli.BoolFlag{Name: "force"}},
+		name: "init", summary: "start here: make the encryption key, choose a profile",
+		flags: []cli.Flag{&cli.BoolFlag{Name: "solo"}, &cli.BoolFlag{Name: "force"}, &cli.StringFlag{Name: "force-profile"}},
 		run:   runInit,
 	}
 }
@@ -30,10 +31,11 @@ func runInit(a *app, c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usagef("linking to the Hub with an API key is not supported yet: use --solo")
 	}
-	if !c.Bool("solo") {
-		return usagef("linking to the Hub is not supported yet: use --solo")
-	}
 	r, err := a.registry()
+	if err != nil {
+		return err
+	}
+	cf, err := a.conf(c)
 	if err != nil {
 		return err
 	}
@@ -41,17 +43,26 @@ func runInit(a *app, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if !made {
-		_, err = fmt.Fprintf(a.stdout, "The encryption key in %s is kept.\n", r.Path())
+	p, err := backup.UpdateProfile(a.ctx, r, systemRoot, cf.ForceProfile, c.Bool("force"))
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, `Generated the backup encryption key, in %s.
+	l := lines{w: a.stdout}
+	if made {
+		l.printf(`Generated the backup encryption key, in %s.
 
   Whoever has it can read the backups; without it nobody can. Save a copy
   somewhere safe with "tklbam-escrow KEYFILE", and protect the key itself with
   "tklbam-passphrase" if you like.
 `, r.Path())
-	return err
+	} else {
+		l.printf("The encryption key in %s is kept.", r.Path())
+	}
+	l.printf("The backup profile is %q.", p.ID)
+	if !c.Bool("solo") {
+		l.printf("This system is not linked to the TurnKey Hub: backups go to an --address of your own.")
+	}
+	return l.err
 }
 
 func passphraseApplet() applet {

@@ -34,7 +34,7 @@ type applet struct {
 func applets() []applet {
 	return []applet{
 		initApplet(), passphraseApplet(), escrowApplet(),
-		backupApplet(), restoreApplet(), statusApplet(), cleanupApplet(),
+		backupApplet(), restoreApplet(), rollbackApplet(), statusApplet(), cleanupApplet(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"tklbam/backends/all"
 	"tklbam/chain"
 	"tklbam/chain/timeexpr"
+	"tklbam/pkg/conf"
+	"tklbam/pkg/extras"
 	"tklbam/pkg/limits"
 	"tklbam/pkg/progress"
 	"tklbam/pkg/registry"
@@ -22,10 +25,20 @@ import (
 
 func restoreApplet() applet {
 	return applet{
-		name: "restore", summary: "restore a backup, or a part of it",
+		name: "restore", summary: "restore the system, or a directory",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "raw-download"},
 			&cli.StringFlag{Name: "address"},
+			&cli.StringFlag{Name: "raw-download"},
+			&cli.BoolFlag{Name: "simulate"},
+			&cli.BoolFlag{Name: "skip-files"},
+			&cli.BoolFlag{Name: "skip-packages"},
+			&cli.BoolFlag{Name: "skip-database"},
+			&cli.BoolFlag{Name: "no-rollback"},
+			&cli.BoolFlag{Name: "restore-identity"},
+			&cli.BoolFlag{Name: "restore-sources"},
+			&cli.BoolFlag{Name: "debug"},
+			&cli.StringFlag{Name: "restore-cache-size"},
+			&cli.StringFlag{Name: "restore-cache-dir"},
 			&cli.StringFlag{Name: "keyfile"},
 			&cli.StringFlag{Name: "secretfile"},
 			&cli.StringFlag{Name: "time"},
@@ -45,10 +58,12 @@ func restoreApplet() applet {
 
 // A restoreJob is a restore that was asked for, checked and ready to run.
 type restoreJob struct {
-	address, dir string
-	time         time.Time
-	limits       limits.List
-	logfile      string
+	address string
+	dir     string // of --raw-download; else the system is restored
+	extract string // given instead of an address
+	time    time.Time
+	limits  limits.List
+	logfile string
 }
 
 func runRestore(a *app, c *cli.Context) error {
@@ -56,49 +71,79 @@ func runRestore(a *app, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	job, err := parseRestore(c, r, time.Now())
+	cf, err := a.conf(c)
 	if err != nil {
 		return err
 	}
+	job, err := parseRestore(c, cf, r, time.Now())
+	if err != nil {
+		return err
+	}
+	log, err := openLog(job.logfile, "restore of "+job.subject())
+	if err != nil {
+		return err
+	}
+	run := func() (string, error) { return a.rawRestore(c, r, job, log) }
+	if job.dir == "" {
+		run = func() (string, error) { return a.systemRestore(c, r, cf, job, log) }
+	}
+	if c.Bool("simulate") {
+		err = a.logged(log, run)
+	} else {
+		err = a.noticed(cf, "restore", log, run)
+	}
+	return errors.Join(err, log.Close())
+}
+
+// subject is what is restored, for people.
+func (j *restoreJob) subject() string {
+	switch {
+	case j.dir != "":
+		return progress.Escape(j.dir)
+	case j.extract != "":
+		return "the system from " + progress.Escape(j.extract)
+	}
+	return "the system"
+}
+
+// rawRestore downloads a directory and returns the summary.
+func (a *app) rawRestore(c *cli.Context, r *registry.Registry, job *restoreJob, log *logFile) (string, error) {
 	secret, err := a.restoreSecret(c, r)
 	if err != nil {
-		return err
+		return "", err
 	}
-	log, err := openLog(job.logfile, "restore to "+progress.Escape(job.dir))
-	if err != nil {
-		return err
+	if err := prepareDir("--raw-download", job.dir, c.Bool("force")); err != nil {
+		return "", err
 	}
-	out, err := a.restore(c, job, secret, log)
+	out, err := a.download(c, job, secret, log, restore.Options{
+		Dir: job.dir, Overwrite: c.Bool("force"), Numeric: c.Bool("numeric-owner"), Selected: restore.Within(job.limits),
+	})
 	if err != nil {
-		log.println("failed: " + err.Error())
-		return errors.Join(err, log.Close())
+		return "", err
 	}
 	text := restoreSummary(out, job)
 	log.println(text)
-	if err := log.Close(); err != nil {
-		return err
-	}
 	if !c.Bool("silent") || c.Bool("json") {
 		if err := a.printSummary(c.Bool("json"), out, text); err != nil {
-			return err
+			return text, err
 		}
 	}
 	if out.Lost > 0 {
-		fmt.Fprintf(a.stderr, "error: not all could be restored: %s, listed in %s\n", plural(int(out.Lost), "problem"), job.logfile)
-		return &exitError{exitIncomplete}
+		return text, &incompleteError{fmt.Sprintf("not all could be restored: %s, listed in %s", plural(int(out.Lost), "problem"), job.logfile)}
 	}
-	return nil
+	return text, nil
 }
 
-func parseRestore(c *cli.Context, r *registry.Registry, now time.Time) (*restoreJob, error) {
+func parseRestore(c *cli.Context, cf *conf.Conf, r *registry.Registry, now time.Time) (*restoreJob, error) {
 	job := &restoreJob{address: c.String("address"), dir: c.String("raw-download"), logfile: c.String("logfile")}
-	switch {
-	case c.NArg() > 0:
-		return nil, usagef("restoring from the Hub or from an extract is not supported yet: unexpected argument %q", c.Args().First())
-	case job.dir == "":
-		return nil, usagef("only directories can be restored yet: say where to with --raw-download=PATH")
-	case job.address == "":
-		return nil, usagef("where from? give an --address, such as file:///mnt/otherdisk/backup")
+	if job.logfile == "" {
+		job.logfile = r.PathOr(restoreLog, registry.RestoreLog)
+	}
+	if job.dir == "" && c.NArg() == 0 {
+		job.address = cf.Address
+	}
+	if err := job.source(c); err != nil {
+		return nil, err
 	}
 	if s := c.String("time"); s != "" {
 		t, err := timeexpr.Parse(s, now)
@@ -112,10 +157,35 @@ func parseRestore(c *cli.Context, r *registry.Registry, now time.Time) (*restore
 		return nil, &usageError{fmt.Errorf("--limits: %w", err)}
 	}
 	job.limits = list
-	if job.logfile == "" {
-		job.logfile = r.PathOr(restoreLog, registry.RestoreLog)
-	}
 	return job, nil
+}
+
+// source is an address, or an extract.
+func (j *restoreJob) source(c *cli.Context) error {
+	switch c.NArg() {
+	case 0:
+		if j.address == "" {
+			return usagef("where from? give an --address, such as file:///mnt/otherdisk/backup, or the directory of an extract")
+		}
+		return nil
+	case 1:
+	default:
+		return usagef("unexpected argument %q", c.Args().Get(1))
+	}
+	j.extract = c.Args().First()
+	if ok, err := extras.In(j.extract).Exists(); err != nil {
+		return err
+	} else if !ok {
+		return usagef("%q is not the directory of an extract, and restoring from the Hub is not supported yet", j.extract)
+	}
+	for _, name := range []string{"address", "raw-download", "time", "keyfile", "secretfile", "restore-cache-size", "restore-cache-dir"} {
+		if c.IsSet(name) {
+			return usagef("--%s makes no sense with the extract %q", name, j.extract)
+		}
+	}
+	var err error
+	j.extract, err = filepath.Abs(j.extract)
+	return err
 }
 
 // restoreSecret comes from a key file, a secret file, or this system's own
@@ -131,21 +201,17 @@ func (a *app) restoreSecret(c *cli.Context, r *registry.Registry) ([]byte, error
 	return secret, err
 }
 
-func (a *app) restore(c *cli.Context, job *restoreJob, secret []byte, log *logFile) (*chain.Restored, error) {
+// download fetches what the job says of a chain.
+func (a *app) download(c *cli.Context, job *restoreJob, secret []byte, log *logFile, opts restore.Options) (*chain.Restored, error) {
 	b, err := backends.Open(a.ctx, all.Drivers(), job.address, backends.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	if err := prepareDir(job.dir, c.Bool("force")); err != nil {
-		return nil, err
-	}
 	rep := a.newReporter(c.Bool("json"), c.Bool("silent"), log)
-	out, err := restore.Raw(a.ctx, restore.Options{
-		Dir: job.dir, Overwrite: c.Bool("force"), Numeric: c.Bool("numeric-owner"),
-		Store: b, Secret: secret, AllowNoMDC: c.Bool("allow-unprotected"),
-		Time: job.time, Limits: job.limits, Scratch: os.TempDir(), Report: rep,
-	})
+	opts.Store, opts.Secret, opts.AllowNoMDC = b, secret, c.Bool("allow-unprotected")
+	opts.Time, opts.Scratch, opts.Report = job.time, os.TempDir(), rep
+	out, err := restore.Raw(a.ctx, opts)
 	if serr := rep.stop(); err == nil {
 		err = serr
 	}
@@ -153,7 +219,7 @@ func (a *app) restore(c *cli.Context, job *restoreJob, secret []byte, log *logFi
 }
 
 // prepareDir makes the directory to restore to. One with content is somebody's.
-func prepareDir(dir string, force bool) error {
+func prepareDir(option, dir string, force bool) error {
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.MkdirAll(dir, 0o700)
@@ -162,7 +228,7 @@ func prepareDir(dir string, force bool) error {
 		return err
 	}
 	if len(names) > 0 && !force {
-		return fmt.Errorf("--raw-download=%s is not an empty directory: use --force if that is right", printable(dir))
+		return fmt.Errorf("%s=%s is not an empty directory: use --force if that is right", option, printable(dir))
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ const EnvVar = "TKLBAM_CONF"
 // Conf is the configuration. Its fields are the options, in the order of the
 // table of options but for the limits, which have a file of their own.
 type Conf struct {
+	Address           string // may hold a password
 	FullBackup        string // "now", or the age that starts a new chain: a number and one of mhDWMY
 	Volsize           int    // of a volume, in MB
 	S3ParallelUploads int    // chunks of a volume in flight, at least 1
@@ -43,6 +44,13 @@ type Conf struct {
 	ForceProfile string     // "" for the one that fits the system
 	Encryption   Encryption // of new chains
 	CacheDir     string     // holds copies of signatures and manifests
+
+	PackageBlacklist string // globs apart by white space
+
+	// In the forms that package notify reads.
+	NotifyCommand string
+	NotifyMail    string
+	NotifyPing    string
 
 	Overrides limits.List
 }

@@ -35,6 +35,10 @@ type option struct {
 
 var options = [...]option{
 	{
+		Option{"address", "<address>", "",
+			"where system backups go, and are restored from"},
+		func(c *Conf, s string) error { return setText(&c.Address, s) },
+	}, {
 		Option{"full-backup", "now | <int>[mhDWMY]", "1M",
 			"how old the last full backup gets before the next backup is a full one"},
 		func(c *Conf, s string) error { return setFullBackup(&c.FullBackup, s) },
@@ -78,6 +82,22 @@ var options = [...]option{
 		Option{"cache-dir", "<path>", "/var/cache/tklbam/archive",
 			"directory for local copies of signatures and manifests"},
 		func(c *Conf, s string) error { return setText(&c.CacheDir, s) },
+	}, {
+		Option{"package-blacklist", "<glob> ...", "",
+			"packages that a restore does not install, besides kernels"},
+		func(c *Conf, s string) error { return setText(&c.PackageBlacklist, s) },
+	}, {
+		Option{"notify-command", "<program> [<argument> ...]", "",
+			"program to run at the start and the end of backups and restores"},
+		func(c *Conf, s string) error { return setText(&c.NotifyCommand, s) },
+	}, {
+		Option{"notify-mail", "<address>[,<address> ...] [always]", "",
+			"who gets a mail when a backup or restore fails, or always"},
+		func(c *Conf, s string) error { return setText(&c.NotifyMail, s) },
+	}, {
+		Option{"notify-ping", "<URL>", "",
+			"URL to request on success, with /start or /fail behind it at the start or on failure"},
+		func(c *Conf, s string) error { return setText(&c.NotifyPing, s) },
 	},
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"tklbam/chain"
 	"tklbam/chain/archive"
+	"tklbam/pkg/extras"
 	"tklbam/pkg/limits"
 	"tklbam/pkg/tree"
 )
@@ -24,9 +25,9 @@ type Options struct {
 	Store      chain.Reader
 	Secret     []byte
 	AllowNoMDC bool
-	Time       time.Time // zero for the latest
-	Limits     limits.List
-	Scratch    string // for temporary files
+	Time       time.Time              // zero for the latest
+	Selected   func(path string) bool // which paths of the tree; nil for all
+	Scratch    string                 // for temporary files
 	Report     chain.Reporter
 }
 
@@ -42,17 +43,26 @@ func Raw(ctx context.Context, o Options) (*chain.Restored, error) {
 	defer t.Close()
 	return chain.Restore(ctx, chain.RestoreOptions{
 		Store: o.Store, Secret: o.Secret, AllowNoMDC: o.AllowNoMDC, Time: o.Time,
-		Target: target{t, o.Dir}, Scratch: o.Scratch, Selected: selected(o.Limits),
+		Target: target{t, o.Dir}, Scratch: o.Scratch, Selected: o.Selected,
 		Report: o.Report, Clock: time.Now,
 	})
 }
 
-// selected makes the limits a question about paths in the chain.
-func selected(list limits.List) func(string) bool {
+// Within selects the paths that limits cover; nil, for all, if there are none.
+func Within(list limits.List) func(path string) bool {
 	if len(list) == 0 {
 		return nil
 	}
 	return list.Paths().Match
+}
+
+// SystemWithin selects what restoring a system takes: the metadata, and of the
+// files those that limits cover, unless files are skipped.
+func SystemWithin(list limits.List, skipFiles bool) func(path string) bool {
+	paths := list.Paths()
+	return func(path string) bool {
+		return archive.Within(path, extras.Name) || !skipFiles && paths.Match(path)
+	}
 }
 
 // degraded tells of metadata that could not be restored. What only root may

@@ -1,0 +1,162 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"tklbam/chain"
+	"tklbam/pkg/changes"
+	"tklbam/pkg/extras"
+	"tklbam/pkg/limits"
+	"tklbam/pkg/packages"
+	"tklbam/pkg/profile"
+	"tklbam/pkg/registry"
+)
+
+// A System is a system backup: what it covers and where its metadata goes.
+type System struct {
+	Root      string // the system to back up: "/"
+	Extras    extras.Dir
+	Profile   *profile.Profile
+	Overrides limits.List
+
+	SkipFiles    bool
+	SkipPackages bool
+	SkipDatabase bool
+
+	// NoPackageBaseline takes every file for a user's where the profile has no
+	// index, although dpkg knows better.
+	NoPackageBaseline bool
+
+	SkipDirs []string // the session's own
+	Report   chain.Reporter
+}
+
+// Conf is what the backup is made with.
+func (s *System) Conf() extras.Conf {
+	return extras.Conf{
+		ProfileID: string(s.Profile.ID), Overrides: s.Overrides.Strings(),
+		SkipFiles: s.SkipFiles, SkipPackages: s.SkipPackages, SkipDatabase: s.SkipDatabase,
+	}
+}
+
+// Ready reports whether the extras are complete and of the same backup, so
+// that an interrupted one can go on with them.
+func (s *System) Ready() (bool, error) {
+	c, err := s.Extras.Conf()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && c.Same(s.Conf()), err
+}
+
+// Prepare makes the extras anew. What is left of them after an error is not
+// taken for complete.
+func (s *System) Prepare(ctx context.Context) (*Findings, error) {
+	f := new(Findings)
+	if err := s.Extras.Create(); err != nil {
+		return nil, err
+	}
+	users, err := extras.SystemUsers(s.Root)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Extras.SetUsers(users); err != nil {
+		return nil, err
+	}
+	if err := s.packages(f); err != nil {
+		return nil, err
+	}
+	if err := s.files(ctx, f); err != nil {
+		return nil, err
+	}
+	return f, s.Extras.SetConf(s.Conf())
+}
+
+// Findings are what a backup is going to hold, for people.
+type Findings struct {
+	NewPackages []string
+	Files       changes.Totals
+}
+
+// packages stores the list of the packages that the installation did not have.
+func (s *System) packages(f *Findings) error {
+	if s.SkipPackages {
+		return nil
+	}
+	names, err := s.newPackages()
+	if errors.Is(err, fs.ErrNotExist) {
+		s.Report.Note("this system has no dpkg: its packages are not part of the backup (--skip-packages says so beforehand)")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.NewPackages = names
+	return os.WriteFile(s.Extras.Path(extras.NewPackages), []byte(packages.FormatNames(names)), 0o600)
+}
+
+func (s *System) newPackages() ([]string, error) {
+	known, err := os.Open(s.Profile.Paths.Packages)
+	if errors.Is(err, fs.ErrNotExist) {
+		return packages.Manual(s.Root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer known.Close()
+	base, err := packages.ParseNames(known)
+	if err != nil {
+		return nil, fmt.Errorf("read profile: %w", err)
+	}
+	installed, err := packages.Installed(s.Root)
+	return packages.New(installed, base), err
+}
+
+// UpdateProfile brings the registry the profile that suits the system, or the
+// one that was asked for, unless it is there already and need not be renewed.
+func UpdateProfile(ctx context.Context, r *registry.Registry, root, forced string, renew bool) (*profile.Profile, error) {
+	system, err := profile.Detect(root)
+	if err != nil {
+		return nil, err
+	}
+	paths := r.Profile()
+	have, err := profile.Load(paths, system)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if have != nil && !renew && (forced == "" || string(have.ID) == forced) {
+		return have, nil
+	}
+	src, err := sourceOf(forced)
+	if err != nil {
+		return nil, err
+	}
+	if err := profile.Install(ctx, paths, src); err != nil {
+		return nil, err
+	}
+	return profile.Load(paths, system)
+}
+
+// sourceOf is where a profile comes from without the Hub.
+func sourceOf(forced string) (profile.Source, error) {
+	if forced == "" || profile.ID(forced) == profile.Generic {
+		return profile.BuiltinSource(), nil
+	}
+	src, ok, err := profile.LocalSource(forced)
+	if err == nil && !ok {
+		err = fmt.Errorf("profile %q is neither %q, %q nor a directory, and there is no Hub to ask for it", forced, profile.Generic, profile.Empty)
+	}
+	return src, err
+}
+
+// relative is a path as scans and sessions have it.
+func relative(path string) string { return strings.TrimPrefix(path, "/") }
+
+// within places a path of the system below its root.
+func (s *System) within(path string) string { return filepath.Join(s.Root, path) }

@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"tklbam/backends"
+	"tklbam/chain"
+	"tklbam/pkg/backup"
+	"tklbam/pkg/changes"
+	"tklbam/pkg/command"
+	"tklbam/pkg/conf"
+	"tklbam/pkg/extras"
+	"tklbam/pkg/hooks"
+	"tklbam/pkg/limits"
+	"tklbam/pkg/profile"
+	"tklbam/pkg/progress"
+	"tklbam/pkg/registry"
+	"tklbam/pkg/rollback"
+	"tklbam/pkg/tree"
+)
+
+// systemRoot is the system that is backed up and restored.
+const systemRoot = "/"
+
+// systemBackup backs up what changed on the system: to an address, or into a
+// directory. A simulation without an address only prepares it.
+func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *backupJob, log *logFile) (*chain.Summary, error) {
+	p, err := backup.UpdateProfile(a.ctx, r, systemRoot, job.ForceProfile, false)
+	if err != nil {
+		return nil, err
+	}
+	var b backends.Backend
+	if job.Address != "" { // opened first, so that what is wrong with it shows at once
+		if b, err = a.openTarget(job); err != nil {
+			return nil, err
+		}
+		defer b.Close()
+	}
+	root := systemRoot
+	if job.dump != "" {
+		root = job.dump
+		if err := prepareDir("--dump", root, false); err != nil {
+			return nil, err
+		}
+	}
+	overrides, err := limits.ParseAll(job.Overrides)
+	if err != nil {
+		return nil, err
+	}
+	rep := a.newReporter(job.json, job.quiet, log)
+	sys := &backup.System{
+		Root: systemRoot, Extras: extras.In(root), Profile: p, Overrides: overrides,
+		SkipFiles: job.SkipFiles, SkipPackages: job.SkipPackages, SkipDatabase: job.SkipDatabase,
+		NoPackageBaseline: job.NoBaseline, SkipDirs: ownDirs(r, cf, job), Report: rep,
+	}
+	var sum *chain.Summary
+	run := backup.Run{
+		System: sys, Hooks: a.backupHooks(p, job), Resume: job.resume, Keep: job.simulate || job.dump != "",
+		Show: func(f backup.Footprint, found *backup.Findings) error {
+			defer rep.Phase("backing up")
+			if err := rep.stop(); err != nil {
+				return err
+			}
+			return a.showFindings(job, f, found)
+		},
+	}
+	if job.debug {
+		run.Debug = a.debugShell
+	}
+	run.Store = func(ctx context.Context, selected []tree.Selected) (err error) {
+		switch {
+		case job.dump != "":
+			return sys.Dump(ctx, job.dump)
+		case b == nil:
+			return nil
+		}
+		sum, err = a.session(c, r, job, log, b, backup.Options{Dir: systemRoot, Select: selected, SkipDirs: sys.SkipDirs})
+		return err
+	}
+	if job.resume && !job.quiet {
+		rep.Note("going on with the interrupted backup (--disable-resume starts over)")
+	}
+	err = run.Do(a.ctx)
+	return sum, errors.Join(err, rep.stop())
+}
+
+// ownDirs are what the program itself keeps, wherever it was moved to.
+func ownDirs(r *registry.Registry, cf *conf.Conf, job *backupJob) []string {
+	dirs := []string{r.Path(), job.CacheDir, cf.RestoreCacheDir, job.dump, rollback.DefaultDir}
+	return append(dirs, localDir(job.Address)...)
+}
+
+func (a *app) backupHooks(p *profile.Profile, job *backupJob) *hooks.Hooks {
+	h := a.hooks()
+	h.Profile, h.Verifier = p.Paths.Hooks, hooks.GPGV{Keyring: hooks.DefaultKeyring, Runner: command.Exec{}}
+	h.Environment = hooks.Environment{
+		ProfileID:  string(p.ID),
+		BackupSkip: hooks.Skips{Files: job.SkipFiles, Database: job.SkipDatabase, Packages: job.SkipPackages},
+	}
+	h.Skipped = func(hook string, reason error) {
+		fmt.Fprintf(a.stderr, "warning: hook %q is not run: %v\n", hook, reason)
+	}
+	if job.json {
+		h.Output = a.stderr
+	}
+	return h
+}
+
+// debugShell lets a person look around before the backup is stored.
+func (a *app) debugShell(ctx context.Context, dir string) error {
+	shell := a.getenv("SHELL")
+	if shell == "" {
+		shell = "/bin/bash"
+	}
+	fmt.Fprintf(a.stderr, "This is a shell in %s. \"exit 0\" goes on, \"exit 1\" aborts.\n", dir)
+	return command.Exec{}.Run(ctx, command.Command{
+		Args: []string{shell}, Dir: dir, Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Terminal: true,
+	})
+}
+
+// showFindings tells what is going to be backed up.
+func (a *app) showFindings(job *backupJob, f backup.Footprint, found *backup.Findings) error {
+	if job.quiet || job.json {
+		return nil
+	}
+	l := lines{w: a.stdout}
+	if found != nil {
+		l.printf("CREATING %s", string(extras.In(rootOf(job))))
+		if job.simulate {
+			showChanges(&l, &found.Files)
+			showPackages(&l, found.NewPackages)
+		}
+	}
+	l.printf("FULL UNCOMPRESSED FOOTPRINT: %s", f)
+	if job.simulate {
+		l.printf("Leaving %s for inspection: fsdelta lists the changes, newpkgs the packages", string(extras.In(rootOf(job))))
+	}
+	return l.err
+}
+
+func rootOf(job *backupJob) string {
+	if job.dump != "" {
+		return job.dump
+	}
+	return systemRoot
+}
+
+// showChanges prints what changed and why it is included, largest first.
+func showChanges(l *lines, t *changes.Totals) {
+	reasons := []changes.Reason{changes.New, changes.Edited, changes.Metadata, changes.Override, changes.Deleted}
+	l.printf("")
+	l.printf("  %10s %8s  %8s %8s %8s %8s %8s  %s", "size", "changes", "new", "edited", "metadata", "override", "deleted", "directory")
+	row := func(t changes.Total, name string) {
+		counts := make([]any, 0, len(reasons))
+		for _, r := range reasons {
+			counts = append(counts, t.Reason(r).Changes)
+		}
+		l.printf("  %10s %8d  %8d %8d %8d %8d %8d  %s",
+			append(append([]any{progress.Bytes(t.All.Bytes), t.All.Changes}, counts...), progress.Escape(name))...)
+	}
+	for _, dir := range t.Dirs() {
+		row(dir, dir.Dir)
+	}
+	row(t.All(), "in total")
+	l.printf("")
+}
+
+func showPackages(l *lines, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	l.printf("  %s on the list of packages to install:", plural(len(names), "package"))
+	line := "   "
+	for _, name := range names {
+		if len(line)+1+len(name) > 78 {
+			l.printf("%s", line)
+			line = "   "
+		}
+		line += " " + name
+	}
+	l.printf("%s", line)
+	l.printf("")
+}

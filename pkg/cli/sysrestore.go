@@ -1,0 +1,290 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"tklbam/pkg/command"
+	"tklbam/pkg/conf"
+	"tklbam/pkg/extras"
+	"tklbam/pkg/hooks"
+	"tklbam/pkg/pidlock"
+	"tklbam/pkg/profile"
+	"tklbam/pkg/progress"
+	"tklbam/pkg/registry"
+	"tklbam/pkg/restore"
+	"tklbam/pkg/rollback"
+)
+
+// defaultScratch takes the extract of a backup: unlike /tmp it is seldom a
+// file system in memory.
+const defaultScratch = "/var/tmp"
+
+// systemRestore restores a backup onto this system.
+func (a *app) systemRestore(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *restoreJob, log *logFile) (text string, err error) {
+	simulate := c.Bool("simulate")
+	if os.Getuid() != 0 && !simulate {
+		return "", errors.New("restoring a system takes root: --simulate shows what would be done, --raw-download fetches the files")
+	}
+	if !simulate {
+		lock, err := pidlock.Acquire(r.PathOr(backupLock, registry.BackupPID))
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, lock.Close()) }()
+	}
+	local, err := profile.Detect(systemRoot)
+	if err != nil {
+		return "", err
+	}
+	out := a.planWriter(c, log)
+	run := &restore.Run{
+		System: &restore.System{
+			Root: systemRoot, Extract: job.extract, Limits: job.limits, Simulate: simulate,
+			Identity: c.Bool("restore-identity"), Sources: c.Bool("restore-sources"), Blacklist: strings.Fields(cf.PackageBlacklist),
+			Protect: []string{r.Path(), cf.CacheDir, cf.RestoreCacheDir},
+			Runner:  command.Exec{}, Env: os.Environ(), Out: out, Now: time.Now(),
+			Warn: func(path string, err error) { a.warnPath(log, path, err) },
+		},
+		Hooks: a.restoreHooks(c, r, local), SkipPackages: c.Bool("skip-packages"), SkipFiles: c.Bool("skip-files"),
+		Accept: func(_ context.Context, made extras.Conf) error { return a.acceptAppliance(c, made, local) },
+	}
+	if !c.Bool("no-rollback") {
+		run.Record = rollback.DefaultDir
+	}
+	if c.Bool("debug") {
+		run.Debug = a.debugShell
+	}
+	lost := int64(0)
+	if job.extract == "" {
+		secret, err := a.restoreSecret(c, r)
+		if err != nil {
+			return "", err
+		}
+		if job.extract, err = a.scratch(); err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(job.extract)) }()
+		run.Extract, run.Consume = job.extract, true
+		run.Fetch = func(context.Context) error {
+			got, err := a.download(c, job, secret, log, restore.Options{
+				Dir: job.extract, Numeric: true, Selected: restore.SystemWithin(job.limits, c.Bool("skip-files")),
+			})
+			if err == nil {
+				lost = got.Lost
+			}
+			return err
+		}
+	}
+	result, err := run.Do(a.ctx)
+	if err != nil {
+		return "", err
+	}
+	return a.restoreOutcome(c, run, result, lost, job, out)
+}
+
+// planWriter is where the plan and the output of programs go: the log, and
+// unless told otherwise standard output.
+func (a *app) planWriter(c *cli.Context, log *logFile) io.Writer {
+	if c.Bool("silent") || c.Bool("json") {
+		return log.file
+	}
+	return io.MultiWriter(a.stdout, log.file)
+}
+
+func (a *app) scratch() (string, error) {
+	dir := a.getenv("TMPDIR")
+	if dir == "" {
+		dir = defaultScratch
+	}
+	return os.MkdirTemp(dir, "tklbam-")
+}
+
+func (a *app) warnPath(log *logFile, path string, err error) {
+	if path != "" {
+		err = fmt.Errorf("%s: %w", progress.Escape(path), err)
+	}
+	a.warn(log, err)
+}
+
+func (a *app) restoreHooks(c *cli.Context, r *registry.Registry, local profile.ID) *hooks.Hooks {
+	h := a.hooks()
+	h.Profile, h.Verifier = r.Profile().Hooks, hooks.GPGV{Keyring: hooks.DefaultKeyring, Runner: command.Exec{}}
+	h.Environment = hooks.Environment{
+		ProfileID:   string(local),
+		RestoreSkip: hooks.Skips{Files: c.Bool("skip-files"), Database: c.Bool("skip-database"), Packages: c.Bool("skip-packages")},
+	}
+	h.Skipped = func(hook string, reason error) {
+		fmt.Fprintf(a.stderr, "warning: hook %q is not run: %v\n", hook, reason)
+	}
+	if c.Bool("silent") || c.Bool("json") {
+		h.Output = a.stderr
+	}
+	return h
+}
+
+// acceptAppliance asks, when an appliance gets the backup of another one.
+func (a *app) acceptAppliance(c *cli.Context, made extras.Conf, local profile.ID) error {
+	if c.Bool("force") || profile.Compatible(profile.ID(made.ProfileID), local) {
+		return nil
+	}
+	from, err := profile.ParseAppliance(profile.ID(made.ProfileID))
+	if err != nil {
+		return err
+	}
+	to, err := profile.ParseAppliance(local)
+	if err != nil {
+		return err
+	}
+	l := lines{w: a.stdout}
+	l.printf("WARNING: INCOMPATIBLE APPLIANCE BACKUP")
+	l.printf("======================================\n")
+	l.printf("This is a backup of a %s appliance, and this system is a %s appliance:", from.Title(), to.Title())
+	l.printf("restoring it here may cause trouble. A new %s installation is a better place.", from.Title())
+	if c.Bool("noninteractive") || c.Bool("simulate") {
+		if l.err == nil && c.Bool("noninteractive") {
+			l.err = &exitError{exitOther}
+		}
+		return l.err
+	}
+	l.printf("\n(--force suppresses this question)\n")
+	if l.err != nil {
+		return l.err
+	}
+	ok, err := a.confirm("Do you want to continue? [yes/no] ", "y", "yes")
+	if err == nil && !ok {
+		err = errors.New("you didn't answer \"yes\": nothing was restored")
+	}
+	return err
+}
+
+// confirm asks until there is an answer.
+func (a *app) confirm(question string, yes ...string) (bool, error) {
+	in := bufio.NewReader(a.stdin)
+	for {
+		fmt.Fprint(a.stdout, question)
+		line, err := in.ReadString('\n')
+		answer := strings.ToLower(strings.TrimSpace(line))
+		switch {
+		case answer != "":
+			for _, y := range yes {
+				if answer == y {
+					return true, nil
+				}
+			}
+			return false, nil
+		case err == io.EOF:
+			return false, errors.New("there is nobody to answer: --force goes on without asking")
+		case err != nil:
+			return false, err
+		}
+	}
+}
+
+// restoreOutcome ends the output of a system's restore.
+func (a *app) restoreOutcome(c *cli.Context, run *restore.Run, result restore.Outcome, lost int64, job *restoreJob, out io.Writer) (string, error) {
+	failed := int64(result.Packages) + int64(result.Files.Failed) + lost
+	var text strings.Builder
+	switch {
+	case run.Simulate:
+		fmt.Fprintln(&text, "Completed --simulate: nothing was changed.")
+	default:
+		fmt.Fprintln(&text, "We're done. You may want to reboot now to reload all service configurations.")
+		if run.Record != "" {
+			fmt.Fprintln(&text, "TIP: \"tklbam-restore-rollback\" returns this system to what it was before.")
+		}
+	}
+	if _, err := fmt.Fprint(out, text.String()); err != nil {
+		return "", err
+	}
+	if failed > 0 {
+		return text.String(), &incompleteError{fmt.Sprintf("not all could be restored: %s, listed in %s", plural(int(failed), "problem"), job.logfile)}
+	}
+	return text.String(), nil
+}
+
+func rollbackApplet() applet {
+	return applet{
+		name: "restore-rollback", summary: "undo the last restore",
+		flags: []cli.Flag{&cli.BoolFlag{Name: "force"}, &cli.StringFlag{Name: "logfile"}},
+		run:   runRollback,
+	}
+}
+
+func runRollback(a *app, c *cli.Context) (err error) {
+	if c.NArg() > 0 {
+		return usagef("unexpected argument %q", c.Args().First())
+	}
+	r, err := a.registry()
+	if err != nil {
+		return err
+	}
+	record, err := rollback.Open(rollback.DefaultDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("nothing to rollback")
+	}
+	if err != nil {
+		return err
+	}
+	defer record.Close()
+	if !c.Bool("force") {
+		if err := a.confirmRollback(record); err != nil {
+			return err
+		}
+	}
+	lock, err := pidlock.Acquire(r.PathOr(backupLock, registry.BackupPID))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	logfile := c.String("logfile")
+	if logfile == "" {
+		logfile = r.PathOr(restoreLog, registry.RestoreLog)
+	}
+	log, err := openLog(logfile, "rollback of the restore of "+record.Started().Format(time.RFC3339))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	return a.logged(log, func() (string, error) { return "", a.rollBack(record, log, logfile) })
+}
+
+func (a *app) confirmRollback(record *rollback.Record) error {
+	fmt.Fprintln(a.stdout, "DATA LOSS WARNING: this will rollback your system to the pre-restore")
+	fmt.Fprintf(a.stdout, "snapshot from %s\n\n", record.Started().Format(time.ANSIC))
+	ok, err := a.confirm("Is this really what you want? [yes/no] ", "yes")
+	if err == nil && !ok {
+		err = errors.New("you didn't answer \"yes\": nothing was rolled back")
+	}
+	return err
+}
+
+func (a *app) rollBack(record *rollback.Record, log *logFile, logfile string) error {
+	undo := restore.Undo{
+		Root: systemRoot, Record: record, Runner: command.Exec{}, Env: os.Environ(), Out: io.MultiWriter(a.stdout, log.file),
+		Warn: func(path string, err error) { a.warnPath(log, path, err) },
+	}
+	files, err := undo.Do(a.ctx)
+	if err != nil {
+		return fmt.Errorf("%w: the record in %q is kept, and the command can be repeated", err, record.Dir())
+	}
+	text := fmt.Sprintf("Rolled back %s.", plural(files.Paths, "change"))
+	log.println(text)
+	if _, err := fmt.Fprintln(a.stdout, text); err != nil {
+		return err
+	}
+	if !files.Done() {
+		return &incompleteError{fmt.Sprintf("%s could not be rolled back, listed in %s: the record in %q is kept",
+			plural(files.Failed, "path"), logfile, record.Dir())}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"tklbam/pkg/command"
+	"tklbam/pkg/packages"
+	"tklbam/pkg/rollback"
+)
+
+// An Undo returns a system to what it was before a restore.
+type Undo struct {
+	Root   string
+	Record *rollback.Record
+	Runner command.Runner
+	Env    []string
+	Out    io.Writer // what programs print
+	Warn   func(path string, err error)
+}
+
+// Do undoes files, then packages, the second also when the first failed, and
+// removes the record once all is undone. It can be repeated.
+func (u *Undo) Do(ctx context.Context) (rollback.Result, error) {
+	files, err := u.Record.Undo(ctx, rollback.UndoOptions{Root: u.Root, Passed: u.Warn})
+	if err != nil {
+		err = fmt.Errorf("roll files back: %w", err)
+	}
+	if perr := u.packages(ctx); perr != nil {
+		err = errors.Join(err, fmt.Errorf("roll packages back: %w", perr))
+	}
+	if err == nil && files.Done() {
+		err = u.Record.Remove()
+	}
+	return files, err
+}
+
+// packages purges what the restore installed, with what came along.
+func (u *Undo) packages(ctx context.Context) error {
+	noted := u.Record.Notes(rollback.Package)
+	if len(noted) == 0 {
+		return nil
+	}
+	present, err := packages.Present(u.Root)
+	if err != nil {
+		return err
+	}
+	kept := u.Record.Notes(returned)
+	var purge, remove []string
+	for _, name := range noted {
+		switch {
+		case !present[name]:
+		case slices.Contains(kept, name):
+			remove = append(remove, name)
+		default:
+			purge = append(purge, name)
+		}
+	}
+	apt := &packages.Apt{Runner: u.Runner, Root: u.Root, Env: u.Env, Output: u.Out}
+	purged, err := apt.Purge(ctx, purge)
+	removed, rerr := apt.Remove(ctx, remove)
+	err = errors.Join(err, rerr)
+	for _, f := range slices.Concat(purged, removed) {
+		err = errors.Join(err, fmt.Errorf("remove %q: %s", f.Name, f.Reason))
+	}
+	return err
+}
