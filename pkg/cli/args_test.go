@@ -67,7 +67,7 @@ func FuzzArrange(f *testing.F) {
 // TestHelp holds the help texts, the only documentation of the commands,
 // against the options there are.
 func TestHelp(t *testing.T) {
-	for _, a := range applets() {
+	for _, a := range allApplets() {
 		raw, err := helpTexts.ReadFile("help/" + a.name + ".txt")
 		if err != nil {
 			t.Error(err)
@@ -96,6 +96,18 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
+}
+
+// allApplets are the applets and their commands, which go by both names.
+func allApplets() []applet {
+	all := applets()
+	for _, a := range applets() {
+		for _, cmd := range a.commands {
+			cmd.name = a.name + "-" + cmd.name
+			all = append(all, cmd)
+		}
+	}
+	return all
 }
 
 func knows(flags []cli.Flag, name string) bool {

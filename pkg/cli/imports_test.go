@@ -34,8 +34,8 @@ var layers = map[string][]string{
 	"pkg/extras":          {"pkg/atomicfile", "pkg/userdb"},
 	"pkg/hooks":           {"pkg/command"},
 	"pkg/keypacket":       {},
-	"pkg/limits":          {},
-	"pkg/notify":          {"pkg/command"},
+	"pkg/limits":          {"pkg/words"},
+	"pkg/notify":          {"pkg/command", "pkg/words"},
 	"pkg/overlay":         {"chain/archive", "pkg/rollback", "pkg/rollback/livefs", "pkg/sysfs", "pkg/tree"},
 	"pkg/packages":        {"pkg/command", "chain/archive"},
 	"pkg/pidlock":         {},
@@ -46,6 +46,7 @@ var layers = map[string][]string{
 	"pkg/sysfs":           {},
 	"pkg/term":            {},
 	"pkg/userdb":          {},
+	"pkg/words":           {},
 
 	"chain":            {"chain/"},
 	"chain/archive":    {},

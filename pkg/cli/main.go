@@ -29,12 +29,15 @@ type applet struct {
 	summary string
 	flags   []cli.Flag
 	run     func(a *app, c *cli.Context) error
+
+	commands []applet // of an applet that takes one as its first argument; they have no summary
 }
 
 func applets() []applet {
 	return []applet{
 		initApplet(), passphraseApplet(), escrowApplet(),
 		backupApplet(), restoreApplet(), rollbackApplet(), statusApplet(), cleanupApplet(),
+		internalApplet(),
 	}
 }
 
@@ -93,13 +96,16 @@ func (a *app) overview() error {
 	}
 	var list strings.Builder
 	for _, t := range applets() {
-		fmt.Fprintf(&list, "  %-12s%s\n", t.name, t.summary)
+		fmt.Fprintf(&list, "  %-18s%s\n", t.name, t.summary)
 	}
 	_, err = io.WriteString(a.stdout, strings.ReplaceAll(string(text), "{{commands}}\n", list.String()))
 	return err
 }
 
 func (a *app) run(t applet, args []string) error {
+	if t.commands != nil && (len(args) == 0 || !strings.HasPrefix(args[0], "-")) {
+		return a.runCommand(t, args)
+	}
 	flags := append(t.flags,
 		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}},
 		&cli.BoolFlag{Name: "version"})

@@ -79,7 +79,7 @@ func runRestore(a *app, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	log, err := openLog(job.logfile, "restore of "+job.subject())
+	log, err := openLog(job.logfile, "restore "+job.subject())
 	if err != nil {
 		return err
 	}
@@ -99,11 +99,11 @@ func runRestore(a *app, c *cli.Context) error {
 func (j *restoreJob) subject() string {
 	switch {
 	case j.dir != "":
-		return progress.Escape(j.dir)
+		return "to " + progress.Escape(j.dir)
 	case j.extract != "":
-		return "the system from " + progress.Escape(j.extract)
+		return "of the system from " + progress.Escape(j.extract)
 	}
-	return "the system"
+	return "of the system"
 }
 
 // rawRestore downloads a directory and returns the summary.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -74,7 +75,11 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	run.Store = func(ctx context.Context, selected []tree.Selected) (err error) {
 		switch {
 		case job.dump != "":
-			return sys.Dump(ctx, job.dump)
+			if err := sys.Dump(ctx, job.dump); err != nil || job.quiet || job.json {
+				return err
+			}
+			_, err := fmt.Fprintf(a.stdout, "Dumped to %s: \"tklbam-restore %[1]s\" restores from there\n", printable(job.dump))
+			return err
 		case b == nil:
 			return nil
 		}
@@ -124,7 +129,10 @@ func (a *app) debugShell(ctx context.Context, dir string) error {
 
 // showFindings tells what is going to be backed up.
 func (a *app) showFindings(job *backupJob, f backup.Footprint, found *backup.Findings) error {
-	if job.quiet || job.json {
+	switch {
+	case job.json:
+		return json.NewEncoder(a.stdout).Encode(findings(f, found))
+	case job.quiet:
 		return nil
 	}
 	l := lines{w: a.stdout}
@@ -142,6 +150,42 @@ func (a *app) showFindings(job *backupJob, f backup.Footprint, found *backup.Fin
 	return l.err
 }
 
+// findingsEvent is the line of --json that tells what is going to be stored.
+type findingsEvent struct {
+	Event       string      `json:"event"` // "findings"
+	Files       int64       `json:"files"`
+	Bytes       int64       `json:"bytes"`
+	NewPackages []string    `json:"new_packages,omitempty"`
+	Directories []dirChange `json:"directories,omitempty"` // the largest first
+}
+
+type dirChange struct {
+	Directory string         `json:"directory"`
+	Bytes     int64          `json:"bytes"`
+	Changes   map[string]int `json:"changes"` // by reason
+}
+
+func findings(f backup.Footprint, found *backup.Findings) findingsEvent {
+	e := findingsEvent{Event: "findings", Files: f.Files, Bytes: f.Bytes}
+	if found == nil {
+		return e
+	}
+	e.NewPackages = found.NewPackages
+	for _, dir := range found.Files.Dirs() {
+		d := dirChange{dir.Dir, dir.All.Bytes, map[string]int{}}
+		for _, r := range reasons {
+			if n := dir.Reason(r).Changes; n > 0 {
+				d.Changes[r.String()] = n
+			}
+		}
+		e.Directories = append(e.Directories, d)
+	}
+	return e
+}
+
+// reasons are the columns of what changed.
+var reasons = [...]changes.Reason{changes.New, changes.Edited, changes.Metadata, changes.Override, changes.Deleted}
+
 func rootOf(job *backupJob) string {
 	if job.dump != "" {
 		return job.dump
@@ -151,7 +195,6 @@ func rootOf(job *backupJob) string {
 
 // showChanges prints what changed and why it is included, largest first.
 func showChanges(l *lines, t *changes.Totals) {
-	reasons := []changes.Reason{changes.New, changes.Edited, changes.Metadata, changes.Override, changes.Deleted}
 	l.printf("")
 	l.printf("  %10s %8s  %8s %8s %8s %8s %8s  %s", "size", "changes", "new", "edited", "metadata", "override", "deleted", "directory")
 	row := func(t changes.Total, name string) {

@@ -62,7 +62,7 @@ func run(ctx context.Context, c Command, grace time.Duration) error {
 	}
 	cmd := prepare(ctx, c)
 	cmd.WaitDelay = grace
-	var end tail
+	var end Tail
 	if c.Stderr == nil {
 		cmd.Stderr = &end
 	}
@@ -70,7 +70,7 @@ func run(ctx context.Context, c Command, grace time.Duration) error {
 	if ctx.Err() != nil && !c.Terminal && cmd.Process != nil {
 		err = errors.Join(err, kill(cmd.Process.Pid, syscall.SIGKILL))
 	}
-	return describe(ctx, c.Args[0], err, end.bytes())
+	return describe(ctx, c.Args[0], err, end.String())
 }
 
 func prepare(ctx context.Context, c Command) *exec.Cmd {
@@ -96,7 +96,7 @@ func kill(group int, signal syscall.Signal) error {
 }
 
 // describe makes of the error of a program that was run what Runner promises.
-func describe(ctx context.Context, program string, err error, stderr []byte) error {
+func describe(ctx context.Context, program string, err error, stderr string) error {
 	switch {
 	case ctx.Err() != nil && err != nil && !errors.Is(err, ctx.Err()):
 		return fmt.Errorf("run %q: %w: %w", program, ctx.Err(), err)
@@ -106,7 +106,7 @@ func describe(ctx context.Context, program string, err error, stderr []byte) err
 		return fmt.Errorf("find program %q in PATH: %w", program, fs.ErrNotExist)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(stderr) > 0 {
-		exit.Stderr = stderr
+		exit.Stderr = []byte(stderr)
 		return fmt.Errorf("run %q: %w: %q", program, err, stderr)
 	}
 	return fmt.Errorf("run %q: %w", program, err)

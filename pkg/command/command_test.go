@@ -222,7 +222,7 @@ func TestKillGone(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
-	var long tail
+	var long Tail
 	for range 1000 {
 		if n, err := long.Write([]byte("0123456789")); n != 10 || err != nil {
 			t.Fatal(n, err)
@@ -231,11 +231,11 @@ func TestTail(t *testing.T) {
 	if n, err := long.Write(bytes.Repeat([]byte("x"), 3*tailBytes)); n != 3*tailBytes || err != nil {
 		t.Fatal(n, err)
 	}
-	if len(long.bytes()) != tailBytes {
-		t.Errorf("kept %d bytes", len(long.bytes()))
+	if len(long.String()) != tailBytes {
+		t.Errorf("kept %d bytes", len(long.String()))
 	}
-	var short tail
-	if got := short.bytes(); len(got) != 0 {
+	var short Tail
+	if got := short.String(); got != "" {
 		t.Errorf("an empty tail holds %q", got)
 	}
 }

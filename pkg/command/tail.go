@@ -1,34 +1,41 @@
 package command
 
-import "bytes"
+import (
+	"bytes"
+	"io"
+)
 
-// The end of a program's standard error that goes into an error message.
+// The end of a program's output that goes into an error message.
 const (
 	tailBytes = 2 << 10
 	tailLines = 5
 )
 
-// A tail keeps the end of what is written to it.
-type tail struct {
+// A Tail passes on what is written to it, to W if that is not nil, and keeps
+// the end.
+type Tail struct {
+	W    io.Writer
 	kept []byte
 }
 
-// Write implements io.Writer and never fails.
-func (t *tail) Write(p []byte) (int, error) {
-	n := len(p)
-	p = p[max(0, n-tailBytes):]
-	t.kept = append(t.kept[max(0, len(t.kept)+len(p)-tailBytes):], p...)
-	return n, nil
+// Write implements io.Writer.
+func (t *Tail) Write(p []byte) (int, error) {
+	last := p[max(0, len(p)-tailBytes):]
+	t.kept = append(t.kept[max(0, len(t.kept)+len(last)-tailBytes):], last...)
+	if t.W == nil {
+		return len(p), nil
+	}
+	return t.W.Write(p)
 }
 
-// bytes returns the last lines, without the newline at the end.
-func (t *tail) bytes() []byte {
+// String returns the last lines, without the newline at the end.
+func (t *Tail) String() string {
 	text := bytes.TrimSpace(t.kept)
 	start := len(text)
 	for range tailLines {
 		if start = bytes.LastIndexByte(text[:start], '\n'); start < 0 {
-			return text
+			return string(text)
 		}
 	}
-	return text[start+1:]
+	return string(text[start+1:])
 }

@@ -122,7 +122,7 @@ func (h *Hooks) call(ctx context.Context, path string, c Call) error {
 		limited, cancel = context.WithTimeout(ctx, h.Timeout)
 	}
 	defer cancel()
-	output := &tail{w: h.Output}
+	output := &command.Tail{W: h.Output}
 	err := h.exec(limited, path, c, output)
 	if err == nil {
 		return nil

@@ -231,21 +231,3 @@ func (f writerFunc) Write(p []byte) (int, error) {
 	f()
 	return len(p), nil
 }
-
-func TestTail(t *testing.T) {
-	var end tail
-	if end.String() != "" {
-		t.Error("an empty tail has text")
-	}
-	for range 1000 {
-		if n, err := end.Write(bytes.Repeat([]byte("x"), 7)); n != 7 || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	if n, err := end.Write(bytes.Repeat([]byte("y"), 3*tailBytes)); n != 3*tailBytes || err != nil {
-		t.Fatal(n, err)
-	}
-	if end.String() != strings.Repeat("y", tailBytes) {
-		t.Errorf("kept %d bytes", len(end.String()))
-	}
-}

@@ -19,6 +19,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"tklbam/pkg/words"
 )
 
 // A Kind says what a limit is about.
@@ -150,11 +152,11 @@ func ParseAll(args []string) (List, error) {
 // as for a shell: quotes and backslashes keep white space within a limit.
 // Nothing is expanded and "#" starts no comment.
 func ParseWords(s string) (List, error) {
-	words, err := split(s)
+	list, err := words.Split(s)
 	if err != nil {
 		return nil, fmt.Errorf("limits %q: %w", s, err)
 	}
-	return ParseAll(words)
+	return ParseAll(list)
 }
 
 // Read reads a file of limits, one a line. "#" starts a comment anywhere in a

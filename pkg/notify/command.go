@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tklbam/pkg/command"
+	"tklbam/pkg/words"
 )
 
 // programTimeout bounds the time that a program gets, be it the command or
@@ -32,7 +33,7 @@ type Command struct {
 // ParseCommand reads the value of notify-command: words apart by white space,
 // quoted as for a shell. Nothing is expanded.
 func ParseCommand(value string) ([]string, error) {
-	args, err := splitWords(value)
+	args, err := words.Split(value)
 	if err != nil {
 		return nil, err
 	}

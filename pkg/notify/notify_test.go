@@ -249,28 +249,6 @@ func TestParseMail(t *testing.T) {
 	}
 }
 
-func TestSplitWords(t *testing.T) {
-	for s, want := range map[string][]string{
-		"":                      nil,
-		"  \t":                  nil,
-		"a  b\tc":               {"a", "b", "c"},
-		`a\ b 'c d' "e f"`:      {"a b", "c d", "e f"},
-		`'\' "\\" "\"" "\x" \\`: {`\`, `\`, `"`, `\x`, `\`},
-		`'' ""`:                 {"", ""},
-		`a'b'"c"d`:              {"abcd"},
-		`$(x) ; | & *`:          {"$(x)", ";", "|", "&", "*"},
-	} {
-		if got, err := splitWords(s); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, %v", s, got, err)
-		}
-	}
-	for _, s := range []string{`'a`, `"a`, `a\`, `"a\`, `"a\"`} {
-		if got, err := splitWords(s); err == nil {
-			t.Errorf("%s: got %q", s, got)
-		}
-	}
-}
-
 func TestNew(t *testing.T) {
 	if all, err := New(Options{}); err != nil || len(all) != 0 {
 		t.Errorf("got %v, %v", all, err)

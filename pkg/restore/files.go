@@ -105,20 +105,20 @@ func (p *planner) close() {
 }
 
 // keeps says which paths of the backup stay as they are on this machine: its
-// identity, the user database, which is merged, and where packages come from,
-// which is a matter of the distribution's release.
+// identity, and where packages come from, which is a matter of the
+// distribution's release.
 func (s *System) keeps() func(path string) bool {
-	merged := extras.UserFiles()
 	identity := profile.Identity().Paths()
 	return func(path string) bool {
-		switch {
-		case slices.Contains(merged, strings.TrimSuffix(path, "-")):
-			return true
-		case path == "/etc/apt/sources.list" || strings.HasPrefix(path, "/etc/apt/sources.list.d/"):
-			return !s.Sources
-		}
-		return !s.Identity && identity.Match(path)
+		return path == "/etc/apt/sources.list" || strings.HasPrefix(path, "/etc/apt/sources.list.d/") ||
+			!s.Identity && identity.Match(path)
 	}
+}
+
+// dealtWith says which paths are none of the overlay's: the user database,
+// which is merged, and what was brought with the packages.
+func (s *System) dealtWith(path string) bool {
+	return slices.Contains(extras.UserFiles(), strings.TrimSuffix(path, "-")) || slices.Contains(s.brought, path)
 }
 
 // mayReplace reports whether what is no directory makes way for one. A link
@@ -157,8 +157,8 @@ func (p *planner) read(delta io.Reader) error {
 }
 
 func (p *planner) take(c changes.Change) error {
-	if c.Path == "/" {
-		return nil // a machine's own
+	if c.Path == "/" || p.s.dealtWith(c.Path) {
+		return nil
 	}
 	if p.keep(c.Path) {
 		if c.Op == changes.Overwrite {

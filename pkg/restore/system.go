@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"tklbam/pkg/command"
@@ -38,6 +41,8 @@ type System struct {
 	Out    io.Writer // the plan, in the form it always had, and what programs print
 	Warn   func(path string, err error)
 	Now    time.Time
+
+	brought []string // paths that came with the package sources
 }
 
 // Extras is the backup's metadata.
@@ -78,11 +83,14 @@ func (p *printer) title(format string, args ...any) {
 // returns how many could not be installed; those that apt does not know, or
 // that are not to be installed, are listed and don't count.
 func (s *System) Packages(ctx context.Context) (failed int, err error) {
+	p := &printer{w: s.Out}
+	if err := s.bringSources(ctx, p); err != nil {
+		return 0, err
+	}
 	want, err := s.wantedPackages()
 	if err != nil || len(want) == 0 {
 		return 0, err
 	}
-	p := &printer{w: s.Out}
 	p.title("PACKAGES - %d new packages listed in %s", len(want), s.Extras().Path(extras.NewPackages))
 	present, err := packages.Present(s.Root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,6 +121,45 @@ func (s *System) Packages(ctx context.Context) (failed int, err error) {
 	}
 	failures, err := s.install(ctx, p, apt, plan)
 	return len(failures), errors.Join(err, p.err)
+}
+
+// bringSources puts the package sources of the backup other than its
+// distribution's in place, with their keys, if that was asked for.
+func (s *System) bringSources(ctx context.Context, p *printer) error {
+	if !s.Sources {
+		return nil
+	}
+	sources, err := packages.Sources(s.Extract)
+	if errors.Is(err, fs.ErrNotExist) || len(sources) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.line("// Bringing package sources")
+	var actions []overlay.Action
+	for _, source := range sources {
+		for _, path := range append([]string{source.Path}, source.Keyrings...) {
+			path = strings.TrimPrefix(path, "/")
+			if _, err := os.Lstat(filepath.Join(s.Extract, path)); err != nil {
+				continue // a key that is not part of the backup
+			}
+			p.line("  /%s", path)
+			actions = append(actions, overlay.Put(path))
+			s.brought = append(s.brought, "/"+path)
+		}
+	}
+	p.line("")
+	if s.Simulate || p.err != nil {
+		return p.err
+	}
+	result, err := overlay.Apply(ctx, actions, overlay.Options{
+		Root: s.Root, Extract: s.Extract, Journal: s.Journal, Protect: s.Protect, Reporter: reporter{s}, Now: s.Now,
+	})
+	if err == nil && result.Failed > 0 {
+		err = fmt.Errorf("bring package sources: %q could not be put in place", result.Paths)
+	}
+	return err
 }
 
 func (s *System) wantedPackages() ([]string, error) {

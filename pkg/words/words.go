@@ -1,16 +1,12 @@
-package limits
+// Package words cuts lines into words by the quoting rules of a shell.
+package words
 
 import (
 	"errors"
 	"strings"
 )
 
-// A splitter cuts a line into words by the quoting rules of a POSIX shell, as
-// far as they are about quotes: within single quotes every byte stands for
-// itself; within double quotes a backslash quotes a double quote and a
-// backslash and otherwise stands for itself; outside of both it quotes any
-// byte. Quoted and unquoted parts that touch are one word, and quotes around
-// nothing make an empty one.
+// A splitter takes a line apart.
 type splitter struct {
 	words []string
 	word  strings.Builder
@@ -19,7 +15,13 @@ type splitter struct {
 
 const space = " \t\r\n"
 
-func split(s string) ([]string, error) {
+// Split cuts a line into words as a POSIX shell does, as far as it is about
+// quotes: within single quotes every byte stands for itself; within double
+// quotes a backslash quotes a double quote and a backslash and otherwise
+// stands for itself; outside of both it quotes any byte. Quoted and unquoted
+// parts that touch are one word, and quotes around nothing make an empty one.
+// Nothing is expanded.
+func Split(s string) ([]string, error) {
 	var sp splitter
 	for s != "" {
 		rest, err := sp.next(s)
