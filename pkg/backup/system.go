@@ -130,7 +130,7 @@ func UpdateProfile(ctx context.Context, r *registry.Registry, root, forced strin
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if have != nil && !renew && (forced == "" || string(have.ID) == forced) {
+	if have != nil && !renew && fits(have.ID, forced, system) {
 		return have, nil
 	}
 	src, err := sourceOf(forced)
@@ -141,6 +141,13 @@ func UpdateProfile(ctx context.Context, r *registry.Registry, root, forced strin
 		return nil, err
 	}
 	return profile.Load(paths, system)
+}
+
+// fits reports whether a profile is the one that was asked for, perhaps by its
+// codename alone.
+func fits(have profile.ID, forced string, system profile.ID) bool {
+	whole, ok := profile.Complete(profile.ID(forced), system)
+	return forced == "" || string(have) == forced || ok && have == whole
 }
 
 // sourceOf is where a profile comes from without the Hub.
