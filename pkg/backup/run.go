@@ -67,7 +67,10 @@ func (r *Run) extras(ctx context.Context) error {
 	if ready {
 		ready, err = r.Ready()
 	}
-	if err == nil && !ready {
+	switch {
+	case err == nil && ready:
+		err = r.tellUnsaved()
+	case err == nil:
 		findings, err = r.Prepare(ctx)
 	}
 	if err != nil {

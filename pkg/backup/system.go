@@ -11,6 +11,7 @@ import (
 
 	"tklbam/chain"
 	"tklbam/pkg/changes"
+	"tklbam/pkg/dirindex"
 	"tklbam/pkg/extras"
 	"tklbam/pkg/limits"
 	"tklbam/pkg/packages"
@@ -58,6 +59,9 @@ func (s *System) Ready() (bool, error) {
 // Prepare makes the extras anew. What is left of them after an error is not
 // taken for complete.
 func (s *System) Prepare(ctx context.Context) (*Findings, error) {
+	lost := &lossReporter{Reporter: s.Report}
+	s.Report = lost
+	defer func() { s.Report = lost.Reporter }()
 	f := new(Findings)
 	if err := s.Extras.Create(); err != nil {
 		return nil, err
@@ -75,7 +79,84 @@ func (s *System) Prepare(ctx context.Context) (*Findings, error) {
 	if err := s.files(ctx, f); err != nil {
 		return nil, err
 	}
+	if err := s.databases(); err != nil {
+		return nil, err
+	}
+	if err := s.setUnsaved(lost.list); err != nil {
+		return nil, err
+	}
 	return f, s.Extras.SetConf(s.Conf())
+}
+
+// A lossReporter remembers what the backup is going to lack.
+type lossReporter struct {
+	chain.Reporter
+	list []chain.Problem
+}
+
+func (r *lossReporter) Problem(p chain.Problem) {
+	if p.Lost {
+		r.list = append(r.list, p)
+	}
+	r.Reporter.Problem(p)
+}
+
+// setUnsaved stores what the backup is going to lack: who restores it sees
+// that, and a run that goes on with these extras has to say so too.
+func (s *System) setUnsaved(list []chain.Problem) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	for _, p := range list {
+		fmt.Fprintf(&text, "%s\t%s\n", dirindex.FormatPath("/"+p.Path), strings.ReplaceAll(p.Err.Error(), "\n", " "))
+	}
+	return os.WriteFile(s.Extras.Path(extras.Unsaved), []byte(text.String()), 0o600)
+}
+
+// tellUnsaved reports again what an earlier run found.
+func (s *System) tellUnsaved() error {
+	text, err := s.Extras.Read(extras.Unsaved)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		field, why, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		path, err := dirindex.ParsePath(field)
+		if err != nil {
+			return fmt.Errorf("read what could not be looked at: %w", err)
+		}
+		s.Report.Problem(chain.Problem{Path: relative(path), Err: errors.New(why), Lost: true})
+	}
+	return nil
+}
+
+// databaseDirs are where servers keep databases. Profiles leave them out: a
+// copy made while the server writes is of no use.
+var databaseDirs = []string{"var/lib/mysql/*", "var/lib/postgresql/*/*"}
+
+// databases tells of databases that the backup will not have. They are not
+// dumped yet.
+func (s *System) databases() error {
+	if s.SkipDatabase {
+		return nil
+	}
+	for _, pattern := range databaseDirs {
+		found, err := filepath.Glob(s.within(pattern))
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			s.Report.Problem(chain.Problem{
+				Path: filepath.Dir(pattern), Lost: true,
+				Err: errors.New("databases are not part of backups yet: dump them in a hook, and say --skip-database"),
+			})
+		}
+	}
+	return nil
 }
 
 // Findings are what a backup is going to hold, for people.

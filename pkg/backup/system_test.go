@@ -208,6 +208,34 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestDatabases: nobody is to think that a backup has the databases.
+func TestDatabases(t *testing.T) {
+	s := newSystem(t)
+	s.write("var/lib/mysql/ibdata1", "", 0o644)
+	s.write("var/lib/postgresql/15/main/PG_VERSION", "15", 0o644)
+	sys, rep := s.backup("empty", "/srv")
+	_, err := sys.Prepare(t.Context())
+	must(t, err)
+	if len(rep.problems) != 2 || !strings.Contains(rep.problems[0], "var/lib/mysql") || !strings.Contains(rep.problems[1], "var/lib/postgresql") {
+		t.Errorf("%q", rep.problems)
+	}
+	rep.problems = nil // a run that goes on with the extras says it again
+	r := Run{
+		System: sys, Hooks: &hooks.Hooks{}, Resume: true,
+		Show:  func(Footprint, *Findings) error { return nil },
+		Store: func(context.Context, []tree.Selected) error { return nil },
+	}
+	must(t, r.Do(t.Context()))
+	if len(rep.problems) != 2 {
+		t.Errorf("resumed: %q", rep.problems)
+	}
+	sys, rep = s.backup("empty", "/srv")
+	sys.SkipDatabase = true
+	if _, err := sys.Prepare(t.Context()); err != nil || len(rep.problems) > 0 {
+		t.Errorf("skipped: %q, %v", rep.problems, err)
+	}
+}
+
 func TestForcedProfile(t *testing.T) {
 	s := newSystem(t)
 	r, err := registry.Open(filepath.Join(t.TempDir(), "registry"))

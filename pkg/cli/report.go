@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tklbam/chain"
@@ -19,6 +20,7 @@ type reporter struct {
 	log    *logFile
 	quiet  bool
 	stderr io.Writer
+	lost   atomic.Int64 // problems by which something is lost
 }
 
 // newReporter chooses how to show progress: JSON lines where scripts read,
@@ -66,6 +68,9 @@ func (r *reporter) Note(text string) {
 // Problem warns of what went wrong with one file. What is lost by it is told
 // even when quiet, for nobody may look at the log.
 func (r *reporter) Problem(p chain.Problem) {
+	if p.Lost {
+		r.lost.Add(1)
+	}
 	text := p.Err.Error()
 	if p.Path != "" {
 		text = progress.Escape(p.Path) + ": " + text

@@ -62,7 +62,6 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	run := backup.Run{
 		System: sys, Hooks: a.backupHooks(p, job), Resume: job.resume, Keep: job.simulate || job.dump != "",
 		Show: func(f backup.Footprint, found *backup.Findings) error {
-			defer rep.Phase("backing up")
 			if err := rep.stop(); err != nil {
 				return err
 			}
@@ -75,11 +74,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	run.Store = func(ctx context.Context, selected []tree.Selected) (err error) {
 		switch {
 		case job.dump != "":
-			if err := sys.Dump(ctx, job.dump); err != nil || job.quiet || job.json {
-				return err
-			}
-			_, err := fmt.Fprintf(a.stdout, "Dumped to %s: \"tklbam-restore %[1]s\" restores from there\n", printable(job.dump))
-			return err
+			return a.dump(ctx, sys, rep, job, log)
 		case b == nil:
 			return nil
 		}
@@ -89,8 +84,31 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	if job.resume && !job.quiet {
 		rep.Note("going on with the interrupted backup (--disable-resume starts over)")
 	}
-	err = run.Do(a.ctx)
-	return sum, errors.Join(err, rep.stop())
+	if err := errors.Join(run.Do(a.ctx), rep.stop()); err != nil {
+		return sum, err
+	}
+	switch lost := rep.lost.Load(); {
+	case sum != nil:
+		sum.Lost += lost
+	case lost > 0:
+		return nil, &incompleteError{fmt.Sprintf("%s could not be read or copied: see %s", plural(int(lost), "path"), job.logfile)}
+	}
+	return sum, nil
+}
+
+// dump lays the backup out in a directory. What is lost counts with what its
+// preparation lost.
+func (a *app) dump(ctx context.Context, sys *backup.System, prepared *reporter, job *backupJob, log *logFile) error {
+	rep := a.newReporter(job.json, job.quiet, log)
+	sys.Report = rep
+	rep.Phase("dumping")
+	err := errors.Join(sys.Dump(ctx, job.dump), rep.stop())
+	prepared.lost.Add(rep.lost.Load())
+	if err != nil || job.quiet || job.json {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "Dumped to %s: \"tklbam-restore %[1]s\" restores from there\n", printable(job.dump))
+	return err
 }
 
 // ownDirs are what the program itself keeps, wherever it was moved to.

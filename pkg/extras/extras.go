@@ -28,6 +28,7 @@ const (
 	Delta        = "fsdelta"
 	OverlayList  = "fsdelta-olist"
 	NewPackages  = "newpkgs"
+	Unsaved      = "unsaved" // what could not be looked at, a line each; not in a backup that lacks nothing
 	MySQL        = "myfs"
 	PostgreSQL   = "pgfs"
 	etcName      = "etc"
