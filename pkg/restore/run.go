@@ -76,7 +76,7 @@ func (r *Run) recorded(ctx context.Context) (Outcome, error) {
 	if r.Record == "" || r.Simulate {
 		return r.apply(ctx)
 	}
-	journal, err := rollback.Begin(r.Record, rollback.Options{Root: r.Root, Now: r.Now})
+	journal, err := rollback.Begin(r.Record, rollback.Options{Root: r.Root, Now: r.Now, Fault: r.Fault})
 	if err != nil {
 		return Outcome{}, hooks.Step("rollback record", err)
 	}

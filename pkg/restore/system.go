@@ -42,6 +42,9 @@ type System struct {
 	Warn   func(path string, err error)
 	Now    time.Time
 
+	// Fault is asked before every change of the file system, for tests.
+	Fault func(step string) error
+
 	brought []string // paths that came with the package sources
 }
 
@@ -271,7 +274,7 @@ func (s *System) overlayOptions(plan *FilePlan) overlay.Options {
 	return overlay.Options{
 		Root: s.Root, Extract: s.Extract, Consume: s.Consume,
 		UIDs: plan.Users.UIDs, GIDs: plan.Users.GIDs,
-		Journal: s.Journal, Protect: s.Protect, Reporter: reporter{s}, Now: s.Now,
+		Journal: s.Journal, Protect: s.Protect, Reporter: reporter{s}, Now: s.Now, Fault: s.Fault,
 	}
 }
 

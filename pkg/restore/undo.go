@@ -20,12 +20,15 @@ type Undo struct {
 	Env    []string
 	Out    io.Writer // what programs print
 	Warn   func(path string, err error)
+
+	// Fault is asked before every change of the file system, for tests.
+	Fault func(step string) error
 }
 
 // Do undoes files, then packages, the second also when the first failed, and
 // removes the record once all is undone. It can be repeated.
 func (u *Undo) Do(ctx context.Context) (rollback.Result, error) {
-	files, err := u.Record.Undo(ctx, rollback.UndoOptions{Root: u.Root, Passed: u.Warn})
+	files, err := u.Record.Undo(ctx, rollback.UndoOptions{Root: u.Root, Passed: u.Warn, Fault: u.Fault})
 	if err != nil {
 		err = fmt.Errorf("roll files back: %w", err)
 	}
