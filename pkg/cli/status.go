@@ -36,10 +36,14 @@ func runStatus(a *app, c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usagef("unexpected argument %q", c.Args().First())
 	}
-	if c.String("address") == "" {
+	cf, err := a.conf(c)
+	if err != nil {
+		return err
+	}
+	if cf.Address == "" {
 		return a.hubStatus()
 	}
-	b, err := backends.Open(a.ctx, all.Drivers(), c.String("address"), backends.Options{})
+	b, err := backends.Open(a.ctx, all.Drivers(), cf.Address, backends.Options{})
 	if err != nil {
 		return err
 	}
