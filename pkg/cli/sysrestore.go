@@ -31,28 +31,45 @@ const defaultScratch = "/var/tmp"
 
 // systemRestore restores a backup onto this system.
 func (a *app) systemRestore(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *restoreJob, log *logFile) (text string, err error) {
-	simulate := c.Bool("simulate")
-	if os.Getuid() != 0 && !simulate {
-		return "", errors.New("restoring a system takes root: --simulate shows what would be done, --raw-download fetches the files")
-	}
-	if !simulate {
-		lock, err := pidlock.Acquire(r.PathOr(backupLock, registry.BackupPID))
-		if err != nil {
-			return "", err
+	if !c.Bool("simulate") {
+		if os.Getuid() != 0 {
+			return "", errors.New("restoring a system takes root: --simulate shows what would be done, --raw-download fetches the files")
+		}
+		lock, lerr := pidlock.Acquire(r.PathOr(backupLock, registry.BackupPID))
+		if lerr != nil {
+			return "", lerr
 		}
 		defer func() { err = errors.Join(err, lock.Close()) }()
 	}
-	local, err := profile.Detect(systemRoot)
+	run, err := a.restoreRun(c, r, cf, job, log)
 	if err != nil {
 		return "", err
 	}
-	out := a.planWriter(c, log)
+	lost := int64(0)
+	if job.extract == "" {
+		if run.Fetch, err = a.fetcher(c, r, job, run.System, log, &lost); err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(run.Extract)) }()
+	}
+	result, err := run.Do(a.ctx)
+	if err != nil {
+		return "", err
+	}
+	return a.restoreOutcome(run, result, lost, job)
+}
+
+func (a *app) restoreRun(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *restoreJob, log *logFile) (*restore.Run, error) {
+	local, err := profile.Detect(systemRoot)
+	if err != nil {
+		return nil, err
+	}
 	run := &restore.Run{
 		System: &restore.System{
-			Root: systemRoot, Extract: job.extract, Limits: job.limits, Simulate: simulate,
+			Root: systemRoot, Extract: job.extract, Limits: job.limits, Simulate: c.Bool("simulate"),
 			Identity: c.Bool("restore-identity"), Sources: c.Bool("restore-sources"), Blacklist: strings.Fields(cf.PackageBlacklist),
 			Protect: []string{r.Path(), cf.CacheDir, cf.RestoreCacheDir},
-			Runner:  command.Exec{}, Env: os.Environ(), Out: out, Now: time.Now(),
+			Runner:  command.Exec{}, Env: os.Environ(), Out: a.planWriter(c, log), Now: time.Now(),
 			Warn: func(path string, err error) { a.warnPath(log, path, err) },
 		},
 		Hooks: a.restoreHooks(c, r, local), SkipPackages: c.Bool("skip-packages"), SkipFiles: c.Bool("skip-files"),
@@ -64,32 +81,30 @@ func (a *app) systemRestore(c *cli.Context, r *registry.Registry, cf *conf.Conf,
 	if c.Bool("debug") {
 		run.Debug = a.debugShell
 	}
-	lost := int64(0)
-	if job.extract == "" {
-		secret, err := a.restoreSecret(c, r)
-		if err != nil {
-			return "", err
-		}
-		if job.extract, err = a.scratch(); err != nil {
-			return "", err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(job.extract)) }()
-		run.Extract, run.Consume = job.extract, true
-		run.Fetch = func(context.Context) error {
-			got, err := a.download(c, job, secret, log, restore.Options{
-				Dir: job.extract, Numeric: true, Selected: restore.SystemWithin(job.limits, c.Bool("skip-files")),
-			})
-			if err == nil {
-				lost = got.Lost
-			}
-			return err
-		}
-	}
-	result, err := run.Do(a.ctx)
+	return run, nil
+}
+
+// fetcher makes the directory of an extract that is ours to consume, and
+// returns what downloads the backup into it. Files that are lost on the way are
+// counted.
+func (a *app) fetcher(c *cli.Context, r *registry.Registry, job *restoreJob, sys *restore.System, log *logFile, lost *int64) (func(context.Context) error, error) {
+	secret, err := a.restoreSecret(c, r)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return a.restoreOutcome(c, run, result, lost, job, out)
+	if sys.Extract, err = a.scratch(); err != nil {
+		return nil, err
+	}
+	sys.Consume = true
+	return func(context.Context) error {
+		got, err := a.download(c, job, secret, log, restore.Options{
+			Dir: sys.Extract, Numeric: true, Selected: restore.SystemWithin(job.limits, c.Bool("skip-files")),
+		})
+		if err == nil {
+			*lost = got.Lost
+		}
+		return err
+	}, nil
 }
 
 // planWriter is where the plan and the output of programs go: the log, and
@@ -191,7 +206,7 @@ func (a *app) confirm(question string, yes ...string) (bool, error) {
 }
 
 // restoreOutcome ends the output of a system's restore.
-func (a *app) restoreOutcome(c *cli.Context, run *restore.Run, result restore.Outcome, lost int64, job *restoreJob, out io.Writer) (string, error) {
+func (a *app) restoreOutcome(run *restore.Run, result restore.Outcome, lost int64, job *restoreJob) (string, error) {
 	failed := int64(result.Packages) + int64(result.Files.Failed) + lost
 	var text strings.Builder
 	switch {
@@ -203,7 +218,7 @@ func (a *app) restoreOutcome(c *cli.Context, run *restore.Run, result restore.Ou
 			fmt.Fprintln(&text, "TIP: \"tklbam-restore-rollback\" returns this system to what it was before.")
 		}
 	}
-	if _, err := fmt.Fprint(out, text.String()); err != nil {
+	if _, err := fmt.Fprint(run.Out, text.String()); err != nil {
 		return "", err
 	}
 	if failed > 0 {
