@@ -30,6 +30,7 @@ install: all
 	done
 	test -e $(ETC)/cron.daily/tklbam-backup || install -D -m 644 contrib/cron $(ETC)/cron.daily/tklbam-backup
 	install -D -m 644 contrib/logrotate $(ETC)/logrotate.d/tklbam
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/systemd/*
 
 peers:
 	contrib/peers

@@ -56,7 +56,7 @@ func (a *app) systemRestore(c *cli.Context, r *registry.Registry, cf *conf.Conf,
 	if err != nil {
 		return "", err
 	}
-	return a.restoreOutcome(run, result, lost, job)
+	return a.restoreOutcome(c, run, result, lost, job)
 }
 
 func (a *app) restoreRun(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *restoreJob, log *logFile) (*restore.Run, error) {
@@ -205,26 +205,39 @@ func (a *app) confirm(question string, yes ...string) (bool, error) {
 	}
 }
 
+// systemEvent is the last line of --json when a system is restored.
+type systemEvent struct {
+	Event         string   `json:"event"` // "summary"
+	Simulated     bool     `json:"simulated"`
+	Done          int      `json:"done"`            // changes of files
+	Failed        int      `json:"failed"`          // changes given up
+	Paths         []string `json:"paths,omitempty"` // of those, the first 1,000
+	PackageErrors int      `json:"packages_failed"` // packages that could not be installed
+	Lost          int64    `json:"lost"`            // damaged in the backup
+	Rollback      bool     `json:"rollback"`        // whether tklbam-restore-rollback can undo it
+}
+
 // restoreOutcome ends the output of a system's restore.
-func (a *app) restoreOutcome(run *restore.Run, result restore.Outcome, lost int64, job *restoreJob) (string, error) {
-	failed := int64(result.Packages) + int64(result.Files.Failed) + lost
-	var text strings.Builder
-	switch {
-	case run.Simulate:
-		fmt.Fprintln(&text, "Completed --simulate: nothing was changed.")
-	default:
-		fmt.Fprintln(&text, "We're done. You may want to reboot now to reload all service configurations.")
+func (a *app) restoreOutcome(c *cli.Context, run *restore.Run, result restore.Outcome, lost int64, job *restoreJob) (string, error) {
+	text := "Completed --simulate: nothing was changed.\n"
+	if !run.Simulate {
+		text = "We're done. You may want to reboot now to reload all service configurations.\n"
 		if run.Record != "" {
-			fmt.Fprintln(&text, "TIP: \"tklbam-restore-rollback\" returns this system to what it was before.")
+			text += "TIP: \"tklbam-restore-rollback\" returns this system to what it was before.\n"
 		}
 	}
-	if _, err := fmt.Fprint(run.Out, text.String()); err != nil {
-		return "", err
+	_, err := fmt.Fprint(run.Out, text)
+	if c.Bool("json") && err == nil {
+		err = a.printSummary(true, systemEvent{
+			Event: "summary", Simulated: run.Simulate, Done: result.Files.Done, Failed: result.Files.Failed, Paths: result.Files.Paths,
+			PackageErrors: result.Packages, Lost: lost, Rollback: run.Record != "" && !run.Simulate,
+		}, "")
 	}
-	if failed > 0 {
-		return text.String(), &incompleteError{fmt.Sprintf("not all could be restored: %s, listed in %s", plural(int(failed), "problem"), job.logfile)}
+	failed := int64(result.Packages) + int64(result.Files.Failed) + lost
+	if err == nil && failed > 0 {
+		err = &incompleteError{fmt.Sprintf("not all could be restored: %s, listed in %s", plural(int(failed), "problem"), job.logfile)}
 	}
-	return text.String(), nil
+	return text, err
 }
 
 func rollbackApplet() applet {
