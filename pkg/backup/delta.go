@@ -253,8 +253,9 @@ func (n notGenerated) Next() (dirindex.Record, error) {
 	}
 }
 
-// overlay returns what of the system goes into the volumes: the extras and
-// the paths on the list.
+// overlay returns what of the system goes into the volumes: the extras, the
+// paths on the list, and, for what the delta doesn't say of them, directories
+// that are new.
 func (s *System) overlay() ([]tree.Selected, error) {
 	selected := []tree.Selected{{Path: extras.Name, Recursive: true}}
 	if s.SkipFiles {
@@ -264,7 +265,25 @@ func (s *System) overlay() ([]tree.Selected, error) {
 		selected = append(selected, tree.Selected{Path: relative(path)})
 		return nil
 	})
-	return selected, err
+	if err != nil {
+		return nil, err
+	}
+	delta, err := s.Extras.Open(extras.Delta)
+	if err != nil {
+		return nil, err
+	}
+	defer delta.Close()
+	for r := changes.NewReader(delta, nil); ; {
+		c, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return selected, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the changes to back up: %w", err)
+		case c.Op == changes.Stat && c.Mode&unix.S_IFMT == unix.S_IFDIR:
+			selected = append(selected, tree.Selected{Path: relative(c.Path)})
+		}
+	}
 }
 
 // eachOverlaid calls f with the paths on the list.

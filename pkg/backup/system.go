@@ -24,6 +24,7 @@ type System struct {
 	Root      string // the system to back up: "/"
 	Extras    extras.Dir
 	Profile   *profile.Profile
+	ID        profile.ID // of the system, for who restores the backup
 	Overrides limits.List
 
 	SkipFiles    bool
@@ -41,7 +42,7 @@ type System struct {
 // Conf is what the backup is made with.
 func (s *System) Conf() extras.Conf {
 	return extras.Conf{
-		ProfileID: string(s.Profile.ID), Overrides: s.Overrides.Strings(),
+		ProfileID: string(s.ID), Overrides: s.Overrides.Strings(),
 		SkipFiles: s.SkipFiles, SkipPackages: s.SkipPackages, SkipDatabase: s.SkipDatabase,
 	}
 }

@@ -191,8 +191,8 @@ func TestRun(t *testing.T) {
 		if failed, ok := errors.AsType[*hooks.StepError](err); c.err != nil && (!ok || failed.Step != "store") {
 			t.Errorf("%s: %#v", c.name, err)
 		}
-		// three files, and in the extras the delta, the list, packages, passwd, group and the configuration
-		if want := []string{"show 3 of 9", "store 4"}; !slices.Equal(steps, want) {
+		// three files and two directories, and in the extras the delta, the list, packages, passwd, group and the configuration
+		if want := []string{"show 3 of 9", "store 6"}; !slices.Equal(steps, want) {
 			t.Errorf("%s: %q, want %q", c.name, steps, want)
 		}
 		if left, err := sys.Extras.Exists(); err != nil || left != c.left {

@@ -112,7 +112,7 @@ func (a *app) rawRestore(c *cli.Context, r *registry.Registry, job *restoreJob, 
 	if err != nil {
 		return "", err
 	}
-	if err := prepareDir("--raw-download", job.dir, c.Bool("force")); err != nil {
+	if err := prepareDir("--raw-download", job.dir, "use --force if that is right", c.Bool("force")); err != nil {
 		return "", err
 	}
 	out, err := a.download(c, job, secret, log, restore.Options{
@@ -219,7 +219,7 @@ func (a *app) download(c *cli.Context, job *restoreJob, secret []byte, log *logF
 }
 
 // prepareDir makes the directory to restore to. One with content is somebody's.
-func prepareDir(option, dir string, force bool) error {
+func prepareDir(option, dir, hint string, force bool) error {
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.MkdirAll(dir, 0o700)
@@ -228,7 +228,7 @@ func prepareDir(option, dir string, force bool) error {
 		return err
 	}
 	if len(names) > 0 && !force {
-		return fmt.Errorf("%s=%s is not an empty directory: use --force if that is right", option, printable(dir))
+		return fmt.Errorf("%s=%s is not an empty directory: %s", option, printable(dir), hint)
 	}
 	return nil
 }

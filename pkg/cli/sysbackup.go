@@ -44,7 +44,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	root := systemRoot
 	if job.dump != "" {
 		root = job.dump
-		if err := prepareDir("--dump", root, false); err != nil {
+		if err := prepareDir("--dump", root, "remove the earlier dump first", false); err != nil {
 			return nil, err
 		}
 	}
@@ -53,8 +53,12 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 		return nil, err
 	}
 	rep := a.newReporter(job.json, job.quiet, log)
+	id, err := systemID(p)
+	if err != nil {
+		return nil, err
+	}
 	sys := &backup.System{
-		Root: systemRoot, Extras: extras.In(root), Profile: p, Overrides: overrides,
+		Root: systemRoot, Extras: extras.In(root), Profile: p, ID: id, Overrides: overrides,
 		SkipFiles: job.SkipFiles, SkipPackages: job.SkipPackages, SkipDatabase: job.SkipDatabase,
 		NoPackageBaseline: job.NoBaseline, SkipDirs: ownDirs(r, cf, job), Report: rep,
 	}
@@ -109,6 +113,15 @@ func (a *app) dump(ctx context.Context, sys *backup.System, prepared *reporter, 
 	}
 	_, err = fmt.Fprintf(a.stdout, "Dumped to %s: \"tklbam-restore %[1]s\" restores from there\n", printable(job.dump))
 	return err
+}
+
+// systemID is the profile's id or, as the generic profile fits any system,
+// what this one is: a restore asks when it is another appliance.
+func systemID(p *profile.Profile) (profile.ID, error) {
+	if p.ID != profile.Generic {
+		return p.ID, nil
+	}
+	return profile.Detect(systemRoot)
 }
 
 // ownDirs are what the program itself keeps, wherever it was moved to.

@@ -252,7 +252,7 @@ func (a *applier) keep(window []step) error {
 func (a *applier) settle(s *step, err error) error {
 	if err != nil {
 		err = errors.Join(err, a.void(s))
-		return a.give(s.Action, fmt.Errorf("%s %q: %w", s.Op, s.Path, a.explain(s, err)))
+		return a.give(s.Action, fmt.Errorf("%s %q: %w", s.Op, "/"+s.Path, a.explain(s, err)))
 	}
 	if !s.implied {
 		a.done(s.Action)

@@ -46,6 +46,7 @@ type Action struct {
 	Mode     uint32
 	UID, GID int
 	Data     []byte
+	Owned    bool // of OpPut: UID and GID are the owner, whatever the extract says
 }
 
 // Put replaces what is at a path, whatever its type, by the file at the same
@@ -54,11 +55,17 @@ type Action struct {
 // missing on the way are made like those of the extract.
 func Put(path string) Action { return Action{Op: OpPut, Path: path} }
 
+// PutOwned is Put with the owner given, as a number of this system: an extract
+// that went through tar may have other ones.
+func PutOwned(path string, uid, gid int) Action {
+	return Action{Op: OpPut, Path: path, UID: uid, GID: gid, Owned: true}
+}
+
 // PutBytes replaces what is at a path by a regular file of this content.
 // Security attributes other than capabilities, an SELinux label above all,
 // are taken over from the file that was there.
 func PutBytes(path string, data []byte, mode uint32, uid, gid int) Action {
-	return Action{OpPutBytes, path, mode, uid, gid, data}
+	return Action{Op: OpPutBytes, Path: path, Mode: mode, UID: uid, GID: gid, Data: data}
 }
 
 // MakeDir makes a directory, with the extended attributes and the time of the

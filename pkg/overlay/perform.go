@@ -152,7 +152,7 @@ func (a *applier) moveIn(ctx context.Context, s *step, p livefs.Place, now *unix
 	if dir.Dev != st.Dev {
 		return false, nil
 	}
-	if err := a.mapOwner(from, st); err != nil {
+	if err := a.mapOwner(s, from, st); err != nil {
 		return false, ignoreRefused(err)
 	}
 	err = a.place(ctx, s, from, now, false)
@@ -171,12 +171,12 @@ func ignoreRefused(err error) error {
 
 // mapOwner translates the owner of a file in the extract, once for all of its
 // names.
-func (a *applier) mapOwner(from livefs.Place, st *unix.Stat_t) error {
+func (a *applier) mapOwner(s *step, from livefs.Place, st *unix.Stat_t) error {
 	id := inode{st.Dev, st.Ino}
 	if st.Nlink > 1 && a.mapped[id] {
 		return nil
 	}
-	uid, gid := mapID(a.opts.UIDs, int(st.Uid)), mapID(a.opts.GIDs, int(st.Gid))
+	uid, gid := a.owner(s, int(st.Uid), int(st.Gid))
 	if uid != int(st.Uid) || gid != int(st.Gid) {
 		if err := a.calls.Chown(from, st, uid, gid); err != nil {
 			return err
@@ -188,6 +188,14 @@ func (a *applier) mapOwner(from livefs.Place, st *unix.Stat_t) error {
 	return nil
 }
 
+// owner is whose a file is to be that the extract has as uid's and gid's.
+func (a *applier) owner(s *step, uid, gid int) (int, int) {
+	if s.Owned {
+		return s.UID, s.GID
+	}
+	return mapID(a.opts.UIDs, uid), mapID(a.opts.GIDs, gid)
+}
+
 // copyIn copies a file of the extract to a temporary path, as a link to
 // another copy of the same file if there is one.
 func (a *applier) copyIn(s *step, temp string) error {
@@ -196,7 +204,7 @@ func (a *applier) copyIn(s *step, temp string) error {
 		return err
 	}
 	if id := (inode{e.Device, e.Inode}); !a.mapped[id] {
-		e.UID, e.GID = mapID(a.opts.UIDs, e.UID), mapID(a.opts.GIDs, e.GID)
+		e.UID, e.GID = a.owner(s, e.UID, e.GID)
 	}
 	if e.Links < 2 || e.Type != archive.Regular {
 		return a.copier.File(e, temp)

@@ -109,7 +109,7 @@ func TestFull(t *testing.T) {
 		}
 		before := snapshot(t, p.Root)
 		res, err := Apply(context.Background(), plan, p.Options)
-		if !errors.Is(err, unix.ENOSPC) || res.Done != 1 || !strings.Contains(err.Error(), `put "b"`) {
+		if !errors.Is(err, unix.ENOSPC) || res.Done != 1 || !strings.Contains(err.Error(), `put "/b"`) {
 			t.Errorf("%+v %v", res, err)
 		}
 		must(t, p.Journal.Close())

@@ -15,9 +15,9 @@ import (
 // Manual returns the packages that somebody asked for, sorted: those that
 // are installed, that apt did not mark as installed automatically, and that
 // are not part of every installation: neither essential nor of priority
-// required or important, which is what debootstrap and the installer put on
-// each machine, kernels and boot loaders aside. Packages of a foreign
-// architecture are named with it, "name:architecture".
+// required or important, nor needed by those, which is what debootstrap and
+// the installer put on each machine, kernels and boot loaders aside. Packages
+// of a foreign architecture are named with it, "name:architecture".
 //
 // It takes the place of New for a profile that has no list of packages.
 func Manual(root string) ([]string, error) {
@@ -29,11 +29,11 @@ func Manual(root string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := native(all)
+	own, base := native(all), base(all)
 	var names []string
 	for i := range all {
 		p := &all[i]
-		if p.Installed() && !base(p) && !auto.has(p, own) {
+		if p.Installed() && !base[p.Name] && !auto.has(p, own) {
 			names = append(names, p.qualified(own))
 		}
 	}
@@ -41,8 +41,34 @@ func Manual(root string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-func base(p *Package) bool {
-	return p.Essential || p.Priority == "required" || p.Priority == "important"
+// base returns the names of the installed packages that are part of every
+// installation, and of those that they depend on.
+func base(all []Package) map[string]bool {
+	installed := make(map[string][]*Package)
+	var pending []string
+	for i := range all {
+		p := &all[i]
+		if !p.Installed() {
+			continue
+		}
+		installed[p.Name] = append(installed[p.Name], p)
+		if p.Essential || p.Priority == "required" || p.Priority == "important" {
+			pending = append(pending, p.Name)
+		}
+	}
+	found := make(map[string]bool)
+	for len(pending) > 0 {
+		name := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		if found[name] || installed[name] == nil {
+			continue
+		}
+		found[name] = true
+		for _, p := range installed[name] {
+			pending = append(pending, p.Depends...)
+		}
+	}
+	return found
 }
 
 // automatic holds the packages, as "name:architecture", that apt installed

@@ -230,8 +230,12 @@ func TestManualAsAptMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
+	part := base(all)
+	if !part["libc6"] || !part["dpkg"] {
+		t.Errorf("libc6 and dpkg are no part of every installation")
+	}
 	for i := range all {
-		if p := &all[i]; p.Installed() && !base(p) && slices.Contains(manual, p.qualified(native(all))) {
+		if p := &all[i]; p.Installed() && !part[p.Name] && slices.Contains(manual, p.qualified(native(all))) {
 			want = append(want, p.qualified(native(all)))
 		}
 	}
@@ -245,6 +249,13 @@ func TestManualAsAptMark(t *testing.T) {
 	}
 	if len(got) == 0 || len(got) >= len(manual) {
 		t.Errorf("%d of %d manual packages were asked for", len(got), len(manual))
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	got := dependencies("libc6 (>= 2.36), debconf (>= 0.5) | debconf-2.0, python3:any (>= 3.5~), perl-base, ")
+	if want := []string{"libc6", "debconf", "debconf-2.0", "python3", "perl-base"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -237,8 +237,12 @@ func ownKeyring(path string) bool {
 // trustedKeyrings returns the keyrings that apt trusts for every source and
 // that no installed package ships.
 func trustedKeyrings(root string) ([]string, error) {
+	owned := func(string) bool { return false }
 	b, err := LoadBaseline(root, func(p string) bool { return filepath.Dir(p) == trustedDir })
-	if err != nil {
+	switch {
+	case err == nil:
+		owned = b.Owned
+	case !errors.Is(err, fs.ErrNotExist): // a backup's extract has no dpkg
 		return nil, err
 	}
 	entries, err := os.ReadDir(filepath.Join(root, trustedDir))
@@ -251,7 +255,7 @@ func trustedKeyrings(root string) ([]string, error) {
 	}
 	for _, e := range entries {
 		name, ext := trustedDir+"/"+e.Name(), filepath.Ext(e.Name())
-		if (ext == ".gpg" || ext == ".asc") && !b.Owned(name) {
+		if (ext == ".gpg" || ext == ".asc") && !owned(name) {
 			names = append(names, name)
 		}
 	}

@@ -20,6 +20,7 @@ type Package struct {
 	Essential    bool
 	SameName     bool // Multi-Arch: same; may be installed for several architectures
 	State        State
+	Depends      []string // names of packages in Depends and Pre-Depends, alternatives included
 	Conffiles    []Conffile
 }
 
@@ -164,8 +165,24 @@ func (s *stanza) field(name, value string) error {
 		s.p.Essential = value == "yes"
 	case "Multi-Arch":
 		s.p.SameName = value == "same"
+	case "Depends", "Pre-Depends":
+		s.p.Depends = append(s.p.Depends, dependencies(value)...)
 	}
 	return nil
+}
+
+// dependencies returns the names in a relationship field, such as
+// "libc6 (>= 2.36), debconf | debconf-2.0, python3:any".
+func dependencies(value string) []string {
+	var names []string
+	for _, relation := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '|' }) {
+		name, _, _ := strings.Cut(strings.TrimSpace(relation), " ")
+		name, _, _ = strings.Cut(name, ":")
+		if validName(name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // conffile takes a line of the Conffiles field: path, sum and flags. Only the

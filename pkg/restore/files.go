@@ -178,7 +178,7 @@ func (p *planner) take(c changes.Change) error {
 // overwrite takes a file from the extract, which lacks those that vanished
 // before they were read.
 func (p *planner) overwrite(c changes.Change) error {
-	rec, err := dirindex.Stat(p.extract, c.Path)
+	_, err := dirindex.Stat(p.extract, c.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		p.s.Warn(c.Path, errors.New("is not in the backup, although it is listed"))
 		return nil
@@ -188,9 +188,9 @@ func (p *planner) overwrite(c changes.Change) error {
 		return nil
 	}
 	p.plan.Overlay = append(p.plan.Overlay, c.Path)
-	p.put = append(p.put, overlay.Put(strings.TrimPrefix(c.Path, "/")))
-	uid, gid := p.plan.Users.UIDs.Map(rec.UID), p.plan.Users.GIDs.Map(rec.GID)
-	if uid != rec.UID || gid != rec.GID { // it comes with its owner; this is for people
+	uid, gid := p.plan.Users.UIDs.Map(c.UID), p.plan.Users.GIDs.Map(c.GID)
+	p.put = append(p.put, overlay.PutOwned(strings.TrimPrefix(c.Path, "/"), uid, gid))
+	if uid != c.UID || gid != c.GID { // it comes with its owner; this is for people
 		p.plan.Fixes = append(p.plan.Fixes, changes.Action{Verb: changes.Chown, Path: c.Path, UID: uid, GID: gid})
 	}
 	return nil

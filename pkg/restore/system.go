@@ -133,10 +133,7 @@ func (s *System) bringSources(ctx context.Context, p *printer) error {
 		return nil
 	}
 	sources, err := packages.Sources(s.Extract)
-	if errors.Is(err, fs.ErrNotExist) || len(sources) == 0 {
-		return nil
-	}
-	if err != nil {
+	if err != nil || len(sources) == 0 {
 		return err
 	}
 	p.line("// Bringing package sources")
@@ -222,10 +219,12 @@ func (s *System) install(ctx context.Context, p *printer, apt *packages.Apt, pla
 	if err := s.note(rollback.Package, resolution.Install); err != nil {
 		return nil, err
 	}
-	result, err := apt.Install(ctx, plan.Install)
-	if nerr := s.note(returned, result.Returned); nerr != nil {
-		err = errors.Join(err, nerr)
+	before, err := s.beforePackages()
+	if err != nil {
+		return nil, err
 	}
+	result, err := apt.Install(ctx, plan.Install)
+	err = errors.Join(err, s.note(returned, result.Returned), before.close(result.Installed))
 	for _, f := range result.Failed {
 		p.line("# WARNING: %s was not installed: %s", f.Name, f.Reason)
 	}

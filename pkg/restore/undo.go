@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"tklbam/pkg/command"
@@ -25,20 +27,44 @@ type Undo struct {
 	Fault func(step string) error
 }
 
-// Do undoes files, then packages, the second also when the first failed, and
-// removes the record once all is undone. It can be repeated.
+// Do goes back in steps, each also when the one before it failed: files, then
+// packages, then what packages changed. It removes the record once all is
+// undone, and can be repeated.
 func (u *Undo) Do(ctx context.Context) (rollback.Result, error) {
-	files, err := u.Record.Undo(ctx, rollback.UndoOptions{Root: u.Root, Passed: u.Warn, Fault: u.Fault})
-	if err != nil {
-		err = fmt.Errorf("roll files back: %w", err)
-	}
+	result, err := u.files(ctx, u.Record)
 	if perr := u.packages(ctx); perr != nil {
 		err = errors.Join(err, fmt.Errorf("roll packages back: %w", perr))
 	}
-	if err == nil && files.Done() {
+	first, berr := u.before(ctx)
+	if berr != nil {
+		err = errors.Join(err, berr)
+	}
+	result.Paths, result.Passed, result.Failed = result.Paths+first.Paths, result.Passed+first.Passed, result.Failed+first.Failed
+	if err == nil && result.Done() {
 		err = u.Record.Remove()
 	}
-	return files, err
+	return result, err
+}
+
+func (u *Undo) files(ctx context.Context, r *rollback.Record) (rollback.Result, error) {
+	result, err := r.Undo(ctx, rollback.UndoOptions{Root: u.Root, Passed: u.Warn, Fault: u.Fault})
+	if err != nil {
+		err = fmt.Errorf("roll files back: %w", err)
+	}
+	return result, err
+}
+
+// before undoes what packages did to files that are not theirs.
+func (u *Undo) before(ctx context.Context) (rollback.Result, error) {
+	r, err := rollback.Open(filepath.Join(u.Record.Dir(), beforeDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return rollback.Result{}, nil
+	}
+	if err != nil {
+		return rollback.Result{}, err
+	}
+	defer r.Close()
+	return u.files(ctx, r)
 }
 
 // packages purges what the restore installed, with what came along.

@@ -28,6 +28,7 @@ type Journal struct {
 	root  string
 	mark  string
 	calls livefs.Calls
+	whole bool        // files are kept as copies
 	home  *sysfs.Root // the record's directory
 	file  *os.File
 	buf   []byte // lines that are not written yet
@@ -59,7 +60,7 @@ func newJournal(dir string, calls livefs.Calls, opts Options) (*Journal, error) 
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, root: opts.Root, calls: calls, home: home, seen: make(map[string]seen), metas: make(map[[2]uint64]livefs.Meta), links: make(map[[2]uint64]uint64)}
+	j := &Journal{dir: dir, root: opts.Root, calls: calls, whole: opts.Copy, home: home, seen: make(map[string]seen), metas: make(map[[2]uint64]livefs.Meta), links: make(map[[2]uint64]uint64)}
 	j.mark = hex.EncodeToString(mark[:])
 	j.file, err = os.OpenFile(filepath.Join(dir, journalFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {

@@ -46,9 +46,10 @@ func (j *Journal) keep(root *sysfs.Root, c *Change) error {
 	if err != nil {
 		return err
 	}
-	err = j.calls.Link(from, to)
-	if !livefs.CannotLink(err) {
-		return err
+	if !j.whole {
+		if err := j.calls.Link(from, to); !livefs.CannotLink(err) {
+			return err
+		}
 	}
 	c.prior, c.copied = now, true
 	return j.copy(c)

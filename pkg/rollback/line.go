@@ -23,6 +23,7 @@ const (
 	kindTemp     kind = "temp"     // a path recorded before is replaced again
 	kindMeta     kind = "meta"     // owner, mode and capability of what is at the path
 	kindTimes    kind = "times"    // modification time of a directory
+	kindDir      kind = "dir"      // a directory with its owner and mode, which may vanish
 	kindVoid     kind = "void"     // an earlier line does not count
 	kindNote     kind = "note"     // something named, for others to undo
 	kindComplete kind = "complete" // the restore came to its end
@@ -37,11 +38,11 @@ const format = 1
 type entry struct {
 	seq   int
 	kind  kind
-	path  string        // new, saved, temp, meta, times; the mark of begin; the name of a note
+	path  string        // new, saved, temp, meta, times, dir; the mark of begin; the name of a note
 	label string        // the kind of a note
 	place string        // saved: where to, below the record's directory
 	was   inode         // saved
-	meta  livefs.Meta   // meta
+	meta  livefs.Meta   // meta, dir
 	time  unix.Timespec // times, begin
 	void  int           // the line that does not count
 }
@@ -81,7 +82,7 @@ func (e *entry) fields() []string {
 	case kindSaved:
 		fields := []string{e.path, e.place, num(e.was.dev), num(e.was.ino), num(e.was.links)}
 		return append(fields, timeFields(e.was.ctime)...)
-	case kindMeta:
+	case kindMeta, kindDir:
 		return []string{e.path, num(uint64(e.meta.Mode)), strconv.Itoa(e.meta.UID), strconv.Itoa(e.meta.GID), e.meta.Caps}
 	case kindTimes:
 		return append([]string{e.path}, timeFields(e.time)...)
@@ -135,7 +136,7 @@ func (f *fieldReader) read(e *entry) {
 		e.path, e.place = f.text(), f.text()
 		e.was.dev, e.was.ino, e.was.links = f.uint(), f.uint(), f.uint()
 		e.was.ctime = f.time()
-	case kindMeta:
+	case kindMeta, kindDir:
 		e.path = f.text()
 		e.meta.Mode, e.meta.UID, e.meta.GID = uint32(f.uint()), int(f.int()), int(f.int())
 		e.meta.Caps = f.text()

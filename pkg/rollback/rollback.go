@@ -72,6 +72,10 @@ type Options struct {
 	Root string    // directory that the paths are relative to: "/"
 	Now  time.Time // when the restore began
 
+	// Copy keeps copies of files, not second names: for files that something
+	// else may write to in place.
+	Copy bool
+
 	// Fault is livefs.Calls.Before, for tests.
 	Fault func(step string) error
 }

@@ -169,6 +169,8 @@ func (u *undo) state(ctx context.Context, e *entry) error {
 		return u.clean(e)
 	case kindMeta:
 		return u.setMeta(e.path, e.meta)
+	case kindDir:
+		return u.makeDir(e)
 	}
 	return u.setTimes(e)
 }
