@@ -22,6 +22,7 @@ import (
 	"tklbam/chain/timeexpr"
 	"tklbam/pkg/backup"
 	"tklbam/pkg/conf"
+	"tklbam/pkg/hooks"
 	"tklbam/pkg/limits"
 	"tklbam/pkg/pidlock"
 	"tklbam/pkg/progress"
@@ -237,7 +238,7 @@ func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job
 	if job.RawUpload == "" {
 		sum, err = a.systemBackup(c, r, cf, job, log)
 	} else {
-		sum, err = a.upload(c, r, job, log, backup.Options{Dir: job.RawUpload})
+		sum, err = a.upload(c, r, job, log)
 	}
 	if err != nil || sum == nil {
 		return "", err
@@ -253,14 +254,19 @@ func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job
 	return text, nil
 }
 
-// upload runs a session at the job's address.
-func (a *app) upload(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile, opts backup.Options) (*chain.Summary, error) {
+// upload backs a directory up as it is.
+func (a *app) upload(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile) (*chain.Summary, error) {
 	b, err := a.openTarget(job)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	return a.session(c, r, job, log, b, opts)
+	if job.debug {
+		if err := a.debugShell(a.ctx, job.RawUpload); err != nil {
+			return nil, hooks.Step("debug shell", err)
+		}
+	}
+	return a.session(c, r, job, log, b, backup.Options{Dir: job.RawUpload})
 }
 
 func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile, b backends.Backend, opts backup.Options) (*chain.Summary, error) {

@@ -103,6 +103,24 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
+// TestDebugShell: a person looks around before anything is stored, and may
+// say no.
+func TestDebugShell(t *testing.T) {
+	b := newBox(t)
+	shell := b.path("shell")
+	ok(t, os.WriteFile(shell, []byte("#!/bin/sh\npwd\nread answer\nexit $answer\n"), 0o755))
+	for answer, code := range map[string]int{"0\n": 0, "1\n": 1} {
+		cmd := b.command("backup", "--debug", "--raw-upload="+b.path("home"), address(b.path("storage"+answer[:1])))
+		cmd.Env = append(cmd.Env, "SHELL="+shell)
+		cmd.Stdin = strings.NewReader(answer)
+		r := run(t, cmd)
+		b.says(r, code, "This is a shell in ", b.path("home")+"\n")
+		if stored, err := filepath.Glob(b.path("storage"+answer[:1]) + "/*manifest*"); err != nil || (len(stored) > 0) != (code == 0) {
+			t.Errorf("answered %q: stored %q, %v", answer, stored, err)
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
 	b := newBox(t)
 	g := small(t, 60)

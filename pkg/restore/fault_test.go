@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tklbam/pkg/extras"
 	"tklbam/pkg/restore"
 	"tklbam/pkg/rollback"
@@ -126,5 +128,38 @@ func (c *faultCase) undo(step func(string) error) {
 func (c *faultCase) check(n int) {
 	if d := diff(c.before, c.m.state(c.t, nil, nil, map[uint64]string{}, "")); d != "" {
 		c.t.Errorf("step %d (- wanted, + found):\n%s", n, d)
+	}
+}
+
+// TestNoSpace: what would not fit is refused before the first change.
+func TestNoSpace(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount a small file system")
+	}
+	dir := t.TempDir()
+	m := newMachine(t, rand.New(rand.NewPCG(1, 1)), filepath.Join(dir, "m"))
+	p := profileOf(t, m, dir)
+	small := filepath.Join(dir, "small")
+	must(t, os.Mkdir(small, 0o755))
+	if err := unix.Mount("none", small, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("cannot mount: %v", err)
+	}
+	t.Cleanup(func() { must(t, unix.Unmount(small, unix.MNT_DETACH)) })
+	fresh := m.copy(t, filepath.Join(small, "fresh"))
+	must(t, os.WriteFile(m.path("srv/large"), make([]byte, 4<<20), 0o644))
+	extract := filepath.Join(dir, "extract")
+	backUp(t, m, p, extract)
+	before := fresh.state(t, nil, nil, nil, "")
+	r := restore.Run{
+		System: &restore.System{Root: string(fresh), Extract: extract, Out: testWriter{t}, Now: time.Now(), Warn: func(string, error) {}},
+		Hooks:  noHooks(), SkipPackages: true, Record: filepath.Join(dir, "record"),
+		Accept: func(context.Context, extras.Conf) error { return nil },
+	}
+	_, err := r.Do(t.Context())
+	if tight, ok := errors.AsType[*restore.SpaceError](err); !ok || tight.Bytes < 4<<20 {
+		t.Errorf("%v", err)
+	}
+	if d := diff(before, fresh.state(t, nil, nil, nil, "")); d != "" {
+		t.Errorf("changed:\n%s", d)
 	}
 }
