@@ -100,6 +100,9 @@ func stanzaOf(p Package) string {
 	if p.State != "" {
 		fmt.Fprintf(&text, "Status: install ok %s\n", p.State)
 	}
+	if len(p.Depends) > 0 {
+		fmt.Fprintf(&text, "Depends: %s\n", strings.Join(p.Depends, ", "))
+	}
 	if len(p.Conffiles) > 0 {
 		text.WriteString("Conffiles:\n")
 	}
@@ -114,6 +117,7 @@ func FuzzParseStatus(f *testing.F) {
 	f.Add(twoArchitectures)
 	f.Add("Package: a\nConffiles:\n /e f " + someSum + " obsolete\n /g newconffile\nVersion: 1\n\n\n#\nPackage: b")
 	f.Add("Package: a\nStatus: install ok\n\tx\nEssential:yes\n")
+	f.Add("Package: a\nDepends: b (>= 1) | c, d:any\nPre-Depends: e\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		first, err := parseAll(text)
 		if err != nil {
