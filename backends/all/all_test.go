@@ -9,7 +9,7 @@ import (
 
 func TestSchemesAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, d := range all.Drivers() {
+	for _, d := range all.Drivers(all.Environment{}) {
 		if d.Open == nil || len(d.Schemes) == 0 {
 			t.Errorf("the driver of %q cannot be used", d.Schemes)
 		}

@@ -32,7 +32,7 @@ func open(t *testing.T, dir string) backends.Backend {
 }
 
 func openAddress(t *testing.T, address string, opts backends.Options) (backends.Backend, error) {
-	b, err := backends.Open(t.Context(), all.Drivers(), address, opts)
+	b, err := backends.Open(t.Context(), all.Drivers(all.Environment{}), address, opts)
 	if err == nil {
 		t.Cleanup(func() {
 			if err := b.Close(); err != nil {

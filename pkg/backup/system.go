@@ -31,6 +31,8 @@ type System struct {
 	SkipPackages bool
 	SkipDatabase bool
 
+	Dumpers []Dumper // of the databases
+
 	// NoPackageBaseline takes every file for a user's where the profile has no
 	// index, although dpkg knows better.
 	NoPackageBaseline bool
@@ -80,7 +82,7 @@ func (s *System) Prepare(ctx context.Context) (*Findings, error) {
 	if err := s.files(ctx, f); err != nil {
 		return nil, err
 	}
-	if err := s.databases(); err != nil {
+	if err := s.databases(ctx, f); err != nil {
 		return nil, err
 	}
 	if err := s.setUnsaved(lost.list); err != nil {
@@ -135,35 +137,11 @@ func (s *System) tellUnsaved() error {
 	return nil
 }
 
-// databaseDirs are where servers keep databases. Profiles leave them out: a
-// copy made while the server writes is of no use.
-var databaseDirs = []string{"var/lib/mysql/*", "var/lib/postgresql/*/*"}
-
-// databases tells of databases that the backup will not have. They are not
-// dumped yet.
-func (s *System) databases() error {
-	if s.SkipDatabase {
-		return nil
-	}
-	for _, pattern := range databaseDirs {
-		found, err := filepath.Glob(s.within(pattern))
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			s.Report.Problem(chain.Problem{
-				Path: filepath.Dir(pattern), Lost: true,
-				Err: errors.New("databases are not part of backups yet: dump them in a hook, and say --skip-database"),
-			})
-		}
-	}
-	return nil
-}
-
 // Findings are what a backup is going to hold, for people.
 type Findings struct {
 	NewPackages []string
 	Files       changes.Totals
+	Dumps       []Dump
 }
 
 // packages stores the list of the packages that the installation did not have.

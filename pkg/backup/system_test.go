@@ -208,28 +208,43 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestDatabases: nobody is to think that a backup has the databases.
+// TestDatabases: what could not be dumped is lost, the rest is there; and a
+// run that goes on with the extras says so again.
 func TestDatabases(t *testing.T) {
 	s := newSystem(t)
-	s.write("var/lib/mysql/ibdata1", "", 0o644)
-	s.write("var/lib/postgresql/15/main/PG_VERSION", "15", 0o644)
-	sys, rep := s.backup("empty", "/srv")
-	_, err := sys.Prepare(t.Context())
-	must(t, err)
-	if len(rep.problems) != 2 || !strings.Contains(rep.problems[0], "var/lib/mysql") || !strings.Contains(rep.problems[1], "var/lib/postgresql") {
-		t.Errorf("%q", rep.problems)
+	sys, rep := s.backup("empty", "/srv", "-mysql:x")
+	sys.Dumpers = []Dumper{
+		func(_ context.Context, dir extras.Dir, list limits.List) (*Dump, error) {
+			if list.DB(limits.MySQL).Match("x") || !list.DB(limits.MySQL).Match("y") {
+				t.Error("the overrides do not come through")
+			}
+			return &Dump{Server: "MySQL", Found: 2, Saved: 1, Failed: []error{errors.New("y is broken")}}, os.Mkdir(dir.Path(extras.MySQL), 0o700)
+		},
+		func(context.Context, extras.Dir, limits.List) (*Dump, error) { return nil, nil },
+		func(context.Context, extras.Dir, limits.List) (*Dump, error) {
+			return nil, errors.New("the server is down")
+		},
 	}
-	rep.problems = nil // a run that goes on with the extras says it again
+	f, err := sys.Prepare(t.Context())
+	must(t, err)
+	if len(f.Dumps) != 1 || f.Dumps[0].Saved != 1 {
+		t.Errorf("%+v", f.Dumps)
+	}
+	check := func() {
+		t.Helper()
+		if len(rep.problems) != 2 || !strings.Contains(rep.problems[0], "y is broken") || !strings.Contains(rep.problems[1], "down") {
+			t.Errorf("%q", rep.problems)
+		}
+		rep.problems = nil
+	}
+	check()
 	r := Run{
 		System: sys, Hooks: &hooks.Hooks{}, Resume: true,
 		Show:  func(Footprint, *Findings) error { return nil },
 		Store: func(context.Context, []tree.Selected) error { return nil },
 	}
 	must(t, r.Do(t.Context()))
-	if len(rep.problems) != 2 {
-		t.Errorf("resumed: %q", rep.problems)
-	}
-	sys, rep = s.backup("empty", "/srv")
+	check()
 	sys.SkipDatabase = true
 	if _, err := sys.Prepare(t.Context()); err != nil || len(rep.problems) > 0 {
 		t.Errorf("skipped: %q, %v", rep.problems, err)

@@ -16,7 +16,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tklbam/backends"
-	"tklbam/backends/all"
 	"tklbam/chain"
 	"tklbam/chain/seal"
 	"tklbam/chain/timeexpr"
@@ -238,7 +237,7 @@ func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job
 	if job.RawUpload == "" {
 		sum, err = a.systemBackup(c, r, cf, job, log)
 	} else {
-		sum, err = a.upload(c, r, job, log)
+		sum, err = a.upload(c, r, cf, job, log)
 	}
 	if err != nil || sum == nil {
 		return "", err
@@ -255,8 +254,8 @@ func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job
 }
 
 // upload backs a directory up as it is.
-func (a *app) upload(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile) (*chain.Summary, error) {
-	b, err := a.openTarget(job)
+func (a *app) upload(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *backupJob, log *logFile) (*chain.Summary, error) {
+	b, err := a.openTarget(cf, job)
 	if err != nil {
 		return nil, err
 	}
@@ -299,8 +298,8 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 
 // openTarget opens what the job backs up to. A simulation does not make it: if
 // it is absent, it counts as empty.
-func (a *app) openTarget(job *backupJob) (backends.Backend, error) {
-	b, err := backends.Open(a.ctx, all.Drivers(), job.Address, backends.Options{Create: !job.simulate})
+func (a *app) openTarget(cf *conf.Conf, job *backupJob) (backends.Backend, error) {
+	b, err := a.target(cf, job.Address, backends.Options{Create: !job.simulate})
 	if job.simulate && errors.Is(err, fs.ErrNotExist) {
 		address, err := backends.ParseAddress(job.Address)
 		return absent{address}, err

@@ -20,8 +20,8 @@ var layers = map[string][]string{
 	"":        {"pkg/cli"},
 	"pkg/cli": {"pkg/", "chain", "chain/", "backends", "backends/"},
 
-	"pkg/backup":  {"chain", "chain/", "pkg/changes", "pkg/dirindex", "pkg/extras", "pkg/hooks", "pkg/limits", "pkg/packages", "pkg/profile", "pkg/registry", "pkg/tree"},
-	"pkg/restore": {"chain", "chain/", "pkg/changes", "pkg/command", "pkg/dirindex", "pkg/extras", "pkg/hooks", "pkg/limits", "pkg/overlay", "pkg/packages", "pkg/profile", "pkg/rollback", "pkg/sysfs", "pkg/tree", "pkg/userdb"},
+	"pkg/backup":  {"chain", "chain/", "pkg/changes", "pkg/dirindex", "pkg/extras", "pkg/command", "pkg/hooks", "pkg/limits", "pkg/mysqlfs", "pkg/packages", "pkg/pgsqlfs", "pkg/profile", "pkg/registry", "pkg/tree"},
+	"pkg/restore": {"chain", "chain/", "pkg/changes", "pkg/command", "pkg/dirindex", "pkg/extras", "pkg/hooks", "pkg/limits", "pkg/mysqlfs", "pkg/overlay", "pkg/packages", "pkg/pgsqlfs", "pkg/profile", "pkg/rollback", "pkg/sysfs", "pkg/tree", "pkg/userdb"},
 	"pkg/setup":   {"pkg/keypacket", "pkg/registry"},
 
 	"pkg/tree":            {"chain/archive", "pkg/sysfs"},
@@ -35,10 +35,12 @@ var layers = map[string][]string{
 	"pkg/hooks":           {"pkg/command"},
 	"pkg/keypacket":       {},
 	"pkg/limits":          {"pkg/words"},
+	"pkg/mysqlfs":         {"pkg/atomicfile", "pkg/command", "pkg/limits"},
 	"pkg/notify":          {"pkg/command", "pkg/words"},
 	"pkg/overlay":         {"chain/archive", "pkg/rollback", "pkg/rollback/livefs", "pkg/sysfs", "pkg/tree"},
 	"pkg/packages":        {"pkg/command", "chain/archive"},
 	"pkg/pidlock":         {},
+	"pkg/pgsqlfs":         {"pkg/command", "pkg/limits"},
 	"pkg/profile":         {"pkg/limits", "pkg/registry"},
 	"pkg/progress":        {},
 	"pkg/rollback":        {"chain/archive", "pkg/rollback/livefs", "pkg/sysfs", "pkg/tree"},
@@ -62,6 +64,10 @@ var layers = map[string][]string{
 	"backends/all":         {"backends", "backends/"},
 	"backends/backendtest": {"backends"},
 	"backends/file":        {"backends"},
+	"backends/ftp":         {"backends"},
+	"backends/s3":          {"backends"},
+	"backends/sftp":        {"backends"},
+	"backends/webdav":      {"backends"},
 
 	"contrib/bench": {},
 }

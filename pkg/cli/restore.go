@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tklbam/backends"
-	"tklbam/backends/all"
 	"tklbam/chain"
 	"tklbam/chain/timeexpr"
 	"tklbam/pkg/conf"
@@ -83,7 +82,7 @@ func runRestore(a *app, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	run := func() (string, error) { return a.rawRestore(c, r, job, log) }
+	run := func() (string, error) { return a.rawRestore(c, r, cf, job, log) }
 	if job.dir == "" {
 		run = func() (string, error) { return a.systemRestore(c, r, cf, job, log) }
 	}
@@ -107,7 +106,7 @@ func (j *restoreJob) subject() string {
 }
 
 // rawRestore downloads a directory and returns the summary.
-func (a *app) rawRestore(c *cli.Context, r *registry.Registry, job *restoreJob, log *logFile) (string, error) {
+func (a *app) rawRestore(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *restoreJob, log *logFile) (string, error) {
 	secret, err := a.restoreSecret(c, r)
 	if err != nil {
 		return "", err
@@ -115,7 +114,7 @@ func (a *app) rawRestore(c *cli.Context, r *registry.Registry, job *restoreJob, 
 	if err := prepareDir("--raw-download", job.dir, "use --force if that is right", c.Bool("force")); err != nil {
 		return "", err
 	}
-	out, err := a.download(c, job, secret, log, restore.Options{
+	out, err := a.download(c, cf, job, secret, log, restore.Options{
 		Dir: job.dir, Overwrite: c.Bool("force"), Numeric: c.Bool("numeric-owner"), Selected: restore.Within(job.limits),
 	})
 	if err != nil {
@@ -202,8 +201,8 @@ func (a *app) restoreSecret(c *cli.Context, r *registry.Registry) ([]byte, error
 }
 
 // download fetches what the job says of a chain.
-func (a *app) download(c *cli.Context, job *restoreJob, secret []byte, log *logFile, opts restore.Options) (*chain.Restored, error) {
-	b, err := backends.Open(a.ctx, all.Drivers(), job.address, backends.Options{})
+func (a *app) download(c *cli.Context, cf *conf.Conf, job *restoreJob, secret []byte, log *logFile, opts restore.Options) (*chain.Restored, error) {
+	b, err := a.target(cf, job.address, backends.Options{})
 	if err != nil {
 		return nil, err
 	}

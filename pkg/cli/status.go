@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tklbam/backends"
-	"tklbam/backends/all"
 	"tklbam/chain"
 	"tklbam/chain/collection"
 	"tklbam/pkg/pidlock"
@@ -43,7 +42,7 @@ func runStatus(a *app, c *cli.Context) error {
 	if cf.Address == "" {
 		return a.hubStatus()
 	}
-	b, err := backends.Open(a.ctx, all.Drivers(), cf.Address, backends.Options{})
+	b, err := a.target(cf, cf.Address, backends.Options{})
 	if err != nil {
 		return err
 	}
@@ -285,7 +284,11 @@ func runCleanup(a *app, c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	b, err := backends.Open(a.ctx, all.Drivers(), c.String("address"), backends.Options{})
+	cf, err := a.conf(c)
+	if err != nil {
+		return err
+	}
+	b, err := a.target(cf, c.String("address"), backends.Options{})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	}
 	var b backends.Backend
 	if job.Address != "" { // opened first, so that what is wrong with it shows at once
-		if b, err = a.openTarget(job); err != nil {
+		if b, err = a.openTarget(cf, job); err != nil {
 			return nil, err
 		}
 		defer b.Close()
@@ -60,6 +60,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	sys := &backup.System{
 		Root: systemRoot, Extras: extras.In(root), Profile: p, ID: id, Overrides: overrides,
 		SkipFiles: job.SkipFiles, SkipPackages: job.SkipPackages, SkipDatabase: job.SkipDatabase,
+		Dumpers:           []backup.Dumper{backup.MySQL(command.Exec{}), backup.PostgreSQL(command.Exec{}, systemRoot)},
 		NoPackageBaseline: job.NoBaseline, SkipDirs: ownDirs(r, cf, job), Report: rep,
 	}
 	var sum *chain.Summary
@@ -172,6 +173,11 @@ func (a *app) showFindings(job *backupJob, f backup.Footprint, found *backup.Fin
 		if job.simulate {
 			showChanges(&l, &found.Files)
 			showPackages(&l, found.NewPackages)
+		}
+	}
+	if found != nil {
+		for _, d := range found.Dumps {
+			l.printf("%s: %s, %d saved", d.Server, plural(d.Found, "database"), d.Saved)
 		}
 	}
 	l.printf("FULL UNCOMPRESSED FOOTPRINT: %s", f)

@@ -47,7 +47,7 @@ func (a *app) systemRestore(c *cli.Context, r *registry.Registry, cf *conf.Conf,
 	}
 	lost := int64(0)
 	if job.extract == "" {
-		if run.Fetch, err = a.fetcher(c, r, job, run.System, log, &lost); err != nil {
+		if run.Fetch, err = a.fetcher(c, r, cf, job, run.System, log, &lost); err != nil {
 			return "", err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(run.Extract)) }()
@@ -72,7 +72,7 @@ func (a *app) restoreRun(c *cli.Context, r *registry.Registry, cf *conf.Conf, jo
 			Runner:  command.Exec{}, Env: os.Environ(), Out: a.planWriter(c, log), Now: time.Now(),
 			Warn: func(path string, err error) { a.warnPath(log, path, err) },
 		},
-		Hooks: a.restoreHooks(c, r, local), SkipPackages: c.Bool("skip-packages"), SkipFiles: c.Bool("skip-files"),
+		Hooks: a.restoreHooks(c, r, local), SkipPackages: c.Bool("skip-packages"), SkipFiles: c.Bool("skip-files"), SkipDatabase: c.Bool("skip-database"),
 		Accept: func(_ context.Context, made extras.Conf) error { return a.acceptAppliance(c, made, local) },
 	}
 	if !c.Bool("no-rollback") {
@@ -87,7 +87,7 @@ func (a *app) restoreRun(c *cli.Context, r *registry.Registry, cf *conf.Conf, jo
 // fetcher makes the directory of an extract that is ours to consume, and
 // returns what downloads the backup into it. Files that are lost on the way are
 // counted.
-func (a *app) fetcher(c *cli.Context, r *registry.Registry, job *restoreJob, sys *restore.System, log *logFile, lost *int64) (func(context.Context) error, error) {
+func (a *app) fetcher(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *restoreJob, sys *restore.System, log *logFile, lost *int64) (func(context.Context) error, error) {
 	secret, err := a.restoreSecret(c, r)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (a *app) fetcher(c *cli.Context, r *registry.Registry, job *restoreJob, sys
 	}
 	sys.Consume = true
 	return func(context.Context) error {
-		got, err := a.download(c, job, secret, log, restore.Options{
+		got, err := a.download(c, cf, job, secret, log, restore.Options{
 			Dir: sys.Extract, Numeric: true, Selected: restore.SystemWithin(job.limits, c.Bool("skip-files")),
 		})
 		if err == nil {
@@ -209,12 +209,13 @@ func (a *app) confirm(question string, yes ...string) (bool, error) {
 type systemEvent struct {
 	Event         string   `json:"event"` // "summary"
 	Simulated     bool     `json:"simulated"`
-	Done          int      `json:"done"`            // changes of files
-	Failed        int      `json:"failed"`          // changes given up
-	Paths         []string `json:"paths,omitempty"` // of those, the first 1,000
-	PackageErrors int      `json:"packages_failed"` // packages that could not be installed
-	Lost          int64    `json:"lost"`            // damaged in the backup
-	Rollback      bool     `json:"rollback"`        // whether tklbam-restore-rollback can undo it
+	Done          int      `json:"done"`             // changes of files
+	Failed        int      `json:"failed"`           // changes given up
+	Paths         []string `json:"paths,omitempty"`  // of those, the first 1,000
+	PackageErrors int      `json:"packages_failed"`  // packages that could not be installed
+	Databases     int      `json:"databases_failed"` // databases and parts of them that the server did not take
+	Lost          int64    `json:"lost"`             // damaged in the backup
+	Rollback      bool     `json:"rollback"`         // whether tklbam-restore-rollback can undo it
 }
 
 // restoreOutcome ends the output of a system's restore.
@@ -230,10 +231,10 @@ func (a *app) restoreOutcome(c *cli.Context, run *restore.Run, result restore.Ou
 	if c.Bool("json") && err == nil {
 		err = a.printSummary(true, systemEvent{
 			Event: "summary", Simulated: run.Simulate, Done: result.Files.Done, Failed: result.Files.Failed, Paths: result.Files.Paths,
-			PackageErrors: result.Packages, Lost: lost, Rollback: run.Record != "" && !run.Simulate,
+			PackageErrors: result.Packages, Databases: result.Databases, Lost: lost, Rollback: run.Record != "" && !run.Simulate,
 		}, "")
 	}
-	failed := int64(result.Packages) + int64(result.Files.Failed) + lost
+	failed := int64(result.Packages) + int64(result.Databases) + int64(result.Files.Failed) + lost
 	if err == nil && failed > 0 {
 		err = &incompleteError{fmt.Sprintf("not all could be restored: %s, listed in %s", plural(int(failed), "problem"), job.logfile)}
 	}
@@ -305,7 +306,7 @@ func (a *app) rollBack(record *rollback.Record, log *logFile, logfile string) er
 	if err != nil {
 		return fmt.Errorf("%w: the record in %q is kept, and the command can be repeated", err, record.Dir())
 	}
-	text := fmt.Sprintf("Rolled back %s.", plural(files.Paths, "change"))
+	text := fmt.Sprintf("Rolled back: %s of files, with databases and packages.", plural(files.Paths, "change"))
 	log.println(text)
 	if _, err := fmt.Fprintln(a.stdout, text); err != nil {
 		return err

@@ -17,6 +17,7 @@ type Run struct {
 	Hooks        *hooks.Hooks
 	SkipPackages bool
 	SkipFiles    bool
+	SkipDatabase bool
 	Record       string // directory of the rollback record; "" for none
 
 	Fetch  func(ctx context.Context) error                   // brings the extract; nil if it is there
@@ -26,8 +27,9 @@ type Run struct {
 
 // An Outcome counts what could not be done.
 type Outcome struct {
-	Packages int // not installed
-	Files    overlay.Result
+	Packages  int // not installed
+	Files     overlay.Result
+	Databases int // databases, and parts of them, that the server did not take
 }
 
 // Do runs the restore. Its errors are of type hooks.StepError. What it did up
@@ -97,6 +99,11 @@ func (r *Run) apply(ctx context.Context) (out Outcome, err error) {
 	if !r.SkipFiles {
 		if out.Files, err = r.Files(ctx); err != nil {
 			return out, hooks.Step("files", err)
+		}
+	}
+	if !r.SkipDatabase {
+		if out.Databases, err = r.Databases(ctx); err != nil {
+			return out, hooks.Step("databases", err)
 		}
 	}
 	return out, nil

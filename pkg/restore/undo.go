@@ -27,11 +27,13 @@ type Undo struct {
 	Fault func(step string) error
 }
 
-// Do goes back in steps, each also when the one before it failed: files, then
-// packages, then what packages changed. It removes the record once all is
-// undone, and can be repeated.
+// Do goes back in steps, each also when the one before it failed: databases,
+// files, packages, and what packages changed. It removes the record once all
+// is undone, and can be repeated.
 func (u *Undo) Do(ctx context.Context) (rollback.Result, error) {
+	derr := u.databases(ctx)
 	result, err := u.files(ctx, u.Record)
+	err = errors.Join(derr, err)
 	if perr := u.packages(ctx); perr != nil {
 		err = errors.Join(err, fmt.Errorf("roll packages back: %w", perr))
 	}

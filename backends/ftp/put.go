@@ -1,0 +1,302 @@
+package ftp
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	mathrand "math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/jlaffaye/ftp"
+
+	"tklbam/backends"
+)
+
+const (
+	// bufferSize keeps the small writes of compressors and ciphers off the
+	// network.
+	bufferSize = 128 << 10
+
+	// cleanupTime bounds the removal of a temporary file.
+	cleanupTime = 30 * time.Second
+
+	// renameTime bounds a renaming, which no cancelling interrupts: what came
+	// of it could not be told.
+	renameTime = time.Minute
+
+	// tempMaxAge is the age from which a temporary file is taken for a dead
+	// run's. Listings may give the server's local time: a day more than the
+	// time any upload takes.
+	tempMaxAge = 48 * time.Hour
+
+	// firstWait and lastWait bound the growing waits for a renaming.
+	firstWait = 50 * time.Millisecond
+	lastWait  = 500 * time.Millisecond
+)
+
+// Temporary files are named tempPrefix, 26 random letters and digits,
+// tempSuffix. A leading dot is in no name that backends.CheckName accepts. A
+// file that is set aside (see replace) has asideSuffix.
+const (
+	tempPrefix  = ".tklbam-"
+	tempSuffix  = ".tmp"
+	asideSuffix = ".old"
+	tempLen     = len(tempPrefix) + 26 + len(tempSuffix)
+)
+
+func isTemp(name string) bool {
+	return len(name) == tempLen && strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
+}
+
+// Put implements backends.Backend: the content goes to a hidden temporary
+// file, whose length the server confirms (where it has SIZE or MLST: what has
+// neither vouches for it with the end of the transfer alone), and which is
+// renamed. A crash leaves the name as it was or with the new content, and
+// perhaps the temporary file, which a Put after two days removes. Whether
+// stored content outlives a crash of the server is the server's matter.
+func (t *target) Put(ctx context.Context, name string, write func(w io.Writer) error) error {
+	if err := backends.CheckName(name); err != nil {
+		return err
+	}
+	if err := t.put(ctx, name, write); err != nil {
+		return fmt.Errorf("store %q in %s: %w", name, t, err)
+	}
+	return nil
+}
+
+func (t *target) put(ctx context.Context, name string, write func(w io.Writer) error) error {
+	if err := t.sweepOnce(ctx); err != nil {
+		return err
+	}
+	tmp := tempPrefix + rand.Text() + tempSuffix
+	err := t.commit(ctx, tmp, name, write)
+	if err == nil {
+		return nil
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	if cleanupErr := t.remove(cleanup, tmp); cleanupErr != nil {
+		// As text: it does not decide whether the Put may be repeated.
+		return fmt.Errorf("%w (and its temporary file %q may be left: %v)", err, tmp, cleanupErr)
+	}
+	return err
+}
+
+// commit fills the temporary file and gives it its name.
+func (t *target) commit(ctx context.Context, tmp, name string, write func(w io.Writer) error) error {
+	var size int64
+	err := t.with(ctx, func(s *session) (err error) {
+		if size, err = s.store(ctx, tmp, write); err != nil {
+			return err
+		}
+		return s.verify(tmp, size)
+	})
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return t.settle(context.WithoutCancel(ctx), tmp, name, size)
+}
+
+// store uploads what write produces.
+func (s *session) store(ctx context.Context, tmp string, write func(w io.Writer) error) (size int64, err error) {
+	r, w := io.Pipe()
+	result := make(chan error, 1)
+	go func() {
+		err := transferred(s.conn.Stor(tmp, r))
+		if err != nil {
+			r.CloseWithError(err)
+		} else {
+			r.CloseWithError(fmt.Errorf("%w: the server ended the upload before its end", backends.ErrUnavailable))
+		}
+		result <- err
+	}()
+	content := &contentWriter{ctx: ctx, w: bufio.NewWriterSize(w, bufferSize)}
+	if err := content.fill(write); err != nil {
+		w.CloseWithError(err)
+		<-result
+		return 0, &transferError{err}
+	}
+	if err := w.Close(); err != nil {
+		return 0, err
+	}
+	return content.size, <-result
+}
+
+// contentWriter counts a content, and refuses more once its context is
+// cancelled.
+type contentWriter struct {
+	ctx  context.Context
+	w    *bufio.Writer
+	size int64
+}
+
+func (c *contentWriter) fill(write func(w io.Writer) error) error {
+	if err := write(c); err != nil {
+		return err
+	}
+	return c.w.Flush()
+}
+
+func (c *contentWriter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := c.w.Write(p)
+	c.size += int64(n)
+	if c.ctx.Err() != nil {
+		err = c.ctx.Err()
+	}
+	return n, err
+}
+
+// verify compares the length of a stored file with what was sent.
+func (s *session) verify(name string, want int64) error {
+	got, err := s.size(name)
+	if errors.Is(err, errNoSize) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("verify the upload: %w", err)
+	}
+	if got != want {
+		return fmt.Errorf("%w: verify the upload: the server stored %d bytes of %d", backends.ErrUnavailable, got, want)
+	}
+	return nil
+}
+
+// settle renames a temporary file to its name. When the answer is lost it looks
+// which of the two is there, and tries again, for a moment, as long as nothing
+// has happened.
+func (t *target) settle(ctx context.Context, from, to string, size int64) error {
+	ctx, cancel := context.WithTimeout(ctx, renameTime)
+	defer cancel()
+	for wait := firstWait; ; wait *= 2 {
+		err := t.with(ctx, func(s *session) error { return s.rename(from, to) })
+		if !errors.Is(err, backends.ErrUnavailable) {
+			return err
+		}
+		var fromErr, toErr error
+		var stored int64
+		lookErr := t.with(ctx, func(s *session) error {
+			_, fromErr = s.size(from)
+			stored, toErr = s.size(to)
+			return nil
+		})
+		if lookErr == nil && errors.Is(fromErr, fs.ErrNotExist) && toErr == nil && stored == size {
+			return nil
+		}
+		if lookErr != nil || fromErr != nil || wait > lastWait {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait/2 + mathrand.N(wait)):
+		}
+	}
+}
+
+// rename gives a temporary file its name, in place of what has it. Most
+// servers replace that in one step, as RNTO is rename(2) to them.
+func (s *session) rename(from, to string) error {
+	err := cause(s.conn.Rename(wirePath(from), wirePath(to)))
+	if err == nil || !isReply(err) || errors.Is(err, backends.ErrUnavailable) || errors.Is(err, backends.ErrNoSpace) {
+		return err
+	}
+	if _, sizeErr := s.size(to); sizeErr != nil {
+		return err
+	}
+	return s.replace(from, to, err)
+}
+
+// replace is rename on a server that refuses (with refused) to rename over a
+// file. The protocol has nothing that replaces in one step there, so the old
+// file is set aside, and back again if the new one does not get the name. What
+// remains: between the two renamings nothing has the name, and if the program
+// dies there both contents are under hidden names, the old one with
+// asideSuffix, which nothing removes.
+func (s *session) replace(from, to string, refused error) error {
+	aside := tempPrefix + rand.Text() + asideSuffix
+	if s.conn.Rename(wirePath(to), wirePath(aside)) != nil {
+		return refused // it is not renaming over a file that is refused
+	}
+	if err := s.conn.Rename(wirePath(from), wirePath(to)); err != nil {
+		if back := s.conn.Rename(wirePath(aside), wirePath(to)); back != nil {
+			return fmt.Errorf("%w (and the old file is left as %q: %v)", cause(err), aside, back)
+		}
+		return cause(err)
+	}
+	if err := s.remove(aside); err != nil {
+		return fmt.Errorf("remove the old file, left as %q: %w", aside, err)
+	}
+	return nil
+}
+
+// sweepOnce removes temporary files of dead runs before the first Put of a
+// backend, so that the space they take is free for it.
+func (t *target) sweepOnce(ctx context.Context) error {
+	t.sweeping.Lock()
+	defer t.sweeping.Unlock()
+	if t.swept {
+		return ctx.Err()
+	}
+	stale, err := t.stale(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range stale {
+		if err := t.remove(ctx, name); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err // another user's stays: it stops no Put
+		}
+	}
+	t.swept = true
+	return nil
+}
+
+// stale returns the names of temporary files of dead runs.
+func (t *target) stale(ctx context.Context) (names []string, err error) {
+	err = t.withHidden(ctx, func(s *session) error {
+		entries, err := s.entries()
+		for _, e := range entries {
+			if isTemp(e.Name) && !e.Time.IsZero() && time.Since(e.Time) > tempMaxAge {
+				names = append(names, e.Name)
+			}
+		}
+		return err
+	})
+	return names, err
+}
+
+// withHidden runs fn with a connection that lists hidden files: MLSD does, LIST
+// wants to be asked for them.
+func (t *target) withHidden(ctx context.Context, fn func(s *session) error) error {
+	exact := false
+	err := t.with(ctx, func(s *session) error {
+		if exact = s.conn.IsTimePreciseInList(); exact {
+			return fn(s)
+		}
+		return nil
+	})
+	if err != nil || exact {
+		return err
+	}
+	s, err := t.dialer.dial(ctx, ftp.DialWithForceListHidden(true))
+	if err != nil {
+		return err
+	}
+	defer s.quit()
+	return s.bound(ctx, func() error {
+		if err := s.enter(t.address.Path); err != nil {
+			return err
+		}
+		return fn(s)
+	})
+}

@@ -1,0 +1,323 @@
+package ftp
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jlaffaye/ftp"
+
+	"tklbam/backends"
+)
+
+const (
+	// silence is how long a connection may carry nothing before it counts as
+	// dead: longer than servers take to finish a big file.
+	silence = 5 * time.Minute
+
+	// dialTime bounds the making of a connection.
+	dialTime = 30 * time.Second
+
+	// drainTime and maxDrain bound the wait for a server to close a data
+	// connection.
+	drainTime = 10 * time.Second
+	maxDrain  = 1 << 20
+
+	// trusted is how long an idle connection is believed to live without
+	// asking: servers close them after a minute or more.
+	trusted = time.Second
+
+	// maxIdle is how many connections are kept for later calls.
+	maxIdle = 8
+)
+
+// encryption is how a server is asked for TLS.
+type encryption int32
+
+const (
+	plain    encryption = iota
+	implicit            // from the first byte
+	explicit            // AUTH TLS
+)
+
+// dialer makes logged-in connections to one server.
+type dialer struct {
+	host       string
+	ports      []string // to try in turn
+	user       string
+	password   backends.Secret
+	roots      *x509.CertPool
+	encryption atomic.Int32 // an encryption; ftps:// learns it
+	mayChange  bool         // from implicit to explicit
+}
+
+func newDialer(env Environment, a backends.Address) (*dialer, error) {
+	d := &dialer{host: a.Host, user: a.User, password: a.Password, ports: []string{"21"}}
+	if d.user == "" {
+		d.user = env.User
+	}
+	if d.password.Reveal() == "" {
+		d.password = env.Password
+	}
+	if d.user == "" {
+		d.user = "anonymous"
+		if d.password.Reveal() == "" {
+			d.password = backends.NewSecret("anonymous@")
+		}
+	}
+	switch a.Scheme {
+	case "ftps":
+		d.encryption.Store(int32(implicit))
+		d.mayChange, d.ports = true, []string{"990", "21"}
+	case "ftpes":
+		d.encryption.Store(int32(explicit))
+	}
+	if a.Port != 0 {
+		d.ports = []string{strconv.Itoa(a.Port)}
+	}
+	var err error
+	d.roots, err = loadRoots(env.CAFile)
+	return d, err
+}
+
+// loadRoots returns the certificates of a file, nil for the system's.
+func loadRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read CA certificates: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read CA certificates: %q holds none in PEM", file)
+	}
+	return roots, nil
+}
+
+// dial returns a new session after login.
+func (d *dialer) dial(ctx context.Context, options ...ftp.DialOption) (s *session, err error) {
+	var all error
+	for _, port := range d.ports {
+		s, err = d.dialPort(ctx, port, options)
+		if clear := (tls.RecordHeaderError{}); errors.As(err, &clear) && d.mayChange {
+			d.encryption.CompareAndSwap(int32(implicit), int32(explicit))
+			s, err = d.dialPort(ctx, port, options)
+		}
+		if err == nil {
+			return s, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !isDialError(err) {
+			return nil, err
+		}
+		all = errors.Join(all, err)
+	}
+	return nil, all
+}
+
+// isDialError reports whether no connection came about: another port may have
+// the service.
+func isDialError(err error) bool {
+	op := (*net.OpError)(nil)
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func (d *dialer) dialPort(ctx context.Context, port string, options []ftp.DialOption) (*session, error) {
+	s := newSession()
+	mode := encryption(d.encryption.Load())
+	config := &tls.Config{
+		ServerName: d.host,
+		RootCAs:    d.roots,
+		// Servers want a data connection to resume the session of its
+		// control connection: it shows that both are of one client.
+		ClientSessionCache: tls.NewLRUClientSessionCache(2),
+	}
+	options = append(options, ftp.DialWithDialFunc(s.dialFunc(mode, config)))
+	switch mode {
+	case implicit:
+		options = append(options, ftp.DialWithTLS(config))
+	case explicit:
+		options = append(options, ftp.DialWithExplicitTLS(config))
+	}
+	err := s.bound(ctx, func() (err error) {
+		s.conn, err = ftp.Dial(net.JoinHostPort(d.host, port), options...)
+		if err != nil {
+			return fmt.Errorf("connect: %w", cause(err))
+		}
+		if err := s.conn.Login(d.user, d.password.Reveal()); err != nil {
+			return fmt.Errorf("log in: %w", cause(err))
+		}
+		return nil
+	})
+	if err != nil {
+		s.abort()
+		return nil, err
+	}
+	return s, nil
+}
+
+// A session is a control connection with the data connection it may have at a
+// time.
+type session struct {
+	conn *ftp.ServerConn
+	used time.Time // for the last time
+
+	alive context.Context // ends with the session
+	end   context.CancelFunc
+
+	mu    sync.Mutex
+	conns []net.Conn // the control connection and the latest data connection
+}
+
+func newSession() *session {
+	s := &session{}
+	s.alive, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// dialFunc returns the function by which the session makes its connections,
+// the control connection first. TLS is on top of what abort closes. The
+// handshake of data connections comes with their first bytes: some servers do
+// not begin it before they have the command.
+func (s *session) dialFunc(mode encryption, config *tls.Config) func(network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: dialTime}
+	control := true
+	return func(network, address string) (net.Conn, error) {
+		first := control
+		control = false
+		raw, err := d.DialContext(s.alive, network, address)
+		if err != nil {
+			return nil, err
+		}
+		conn := &watchedConn{raw}
+		s.keep(conn)
+		switch {
+		case mode == plain || first && mode == explicit:
+			return addressed{conn}, nil
+		case !first:
+			return &dataConn{tls.Client(conn, config), raw}, nil
+		}
+		secured := tls.Client(conn, config)
+		handshake, cancel := context.WithTimeout(s.alive, dialTime)
+		defer cancel()
+		return secured, secured.HandshakeContext(handshake)
+	}
+}
+
+// dataConn is a data connection with TLS.
+type dataConn struct {
+	*tls.Conn
+	raw net.Conn
+}
+
+// Close ends what was sent, and waits for the other end to close before it
+// does: a socket that is closed while it holds bytes nobody has read, such as
+// TLS 1.3's session tickets, is reset, and the end of an upload lost.
+func (c *dataConn) Close() error {
+	ended := c.CloseWrite() // fails without a handshake: nothing was sent then
+	if half, ok := c.raw.(interface{ CloseWrite() error }); ok && ended == nil {
+		ended = half.CloseWrite()
+	}
+	if ended == nil {
+		if ended = c.raw.SetReadDeadline(time.Now().Add(drainTime)); ended == nil {
+			_, _ = io.Copy(io.Discard, io.LimitReader(c.raw, maxDrain)) // the answer tells what was stored
+		}
+	}
+	return c.raw.Close()
+}
+
+// addressed is a connection without more methods than net.Conn has.
+type addressed struct{ net.Conn }
+
+// keep remembers a connection for abort.
+func (s *session) keep(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns = append(s.conns[:min(len(s.conns), 1)], conn)
+	if s.alive.Err() != nil {
+		conn.Close()
+	}
+}
+
+// abort ends the session whatever it is doing. Nothing is at stake any more,
+// so that errors of closing count for nothing.
+func (s *session) abort() {
+	s.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.conns {
+		conn.Close()
+	}
+}
+
+// quit says goodbye and ends the session. An answer is not waited for.
+func (s *session) quit() {
+	_ = s.conn.Quit()
+	s.abort()
+}
+
+// bound runs fn and ends the session if ctx is cancelled meanwhile, which is
+// the error then.
+func (s *session) bound(ctx context.Context, fn func() error) error {
+	release := s.tie(ctx)
+	err := fn()
+	if !release() {
+		return ctx.Err()
+	}
+	return err
+}
+
+// tie ends the session when ctx is cancelled. release unties it, and reports
+// whether it lives.
+func (s *session) tie(ctx context.Context) (release func() bool) {
+	return context.AfterFunc(ctx, s.abort)
+}
+
+func (s *session) touch() { s.used = time.Now() }
+
+// lives reports whether an idle session can be used.
+func (s *session) lives(ctx context.Context) bool {
+	if time.Since(s.used) < trusted {
+		return true
+	}
+	return s.bound(ctx, func() error { return s.conn.NoOp() }) == nil
+}
+
+// watchedConn is a connection that fails after a time of silence.
+type watchedConn struct{ net.Conn }
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *watchedConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(silence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// wirePath returns what stands for a name in a command: servers take a tilde at
+// the beginning for somebody's home.
+func wirePath(name string) string {
+	if name[0] == '~' {
+		return "./" + name
+	}
+	return name
+}

@@ -1,0 +1,151 @@
+package s3
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+)
+
+const (
+	// attempts is how often one request is tried, a second or so apart: a
+	// part that has to be sent again costs less than the whole file. Longer
+	// outages are for the caller to sit out.
+	attempts = 3
+
+	dialTimeout = 30 * time.Second
+
+	// socketBuffer is the size of a connection's buffers: net/http's own
+	// 4 KiB make for many small system calls.
+	socketBuffer = 128 << 10
+)
+
+// newTransport returns the connections to a service.
+func newTransport(opts Options) (*http.Transport, error) {
+	roots, err := trusted(opts.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	return &http.Transport{
+		Proxy: opts.Proxy,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &watchedConn{conn, opts.StallTimeout}, nil
+		},
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: 2 * opts.Parallel,
+		IdleConnTimeout:     time.Minute,
+		DisableCompression:  true, // files come as they are stored
+		WriteBufferSize:     socketBuffer,
+		ReadBufferSize:      socketBuffer,
+	}, nil
+}
+
+// trusted returns the certificates of a file and the system's, nil for the
+// system's alone.
+func trusted(caFile string) (*x509.CertPool, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("read the system's certificates: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read certificates: %q holds none in PEM form", caFile)
+	}
+	return pool, nil
+}
+
+// watchedConn is a connection that fails when no byte moves for some time.
+// What is written counts for reads too: net/http waits for the answer all the
+// time that it sends a request.
+type watchedConn struct {
+	net.Conn
+	stall time.Duration
+}
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *watchedConn) Write(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// newClient returns a client for the bucket at a location.
+func newClient(ctx context.Context, l location, opts Options, creds *credentials.Credentials, transport http.RoundTripper) (*minio.Core, error) {
+	region := opts.Region
+	if asked := askRegion(ctx, l, opts, transport); asked != "" {
+		region = asked
+	}
+	return minio.NewCore(l.endpoint, &minio.Options{
+		Creds:        creds,
+		Secure:       !opts.PlainHTTP,
+		Transport:    transport,
+		Region:       region,
+		BucketLookup: lookup(l, opts),
+		MaxRetries:   attempts,
+	})
+}
+
+// lookup maps the style to the client's. Amazon keeps old buckets whose names
+// are no host names, in upper case or with underscores.
+func lookup(l location, opts Options) minio.BucketLookupType {
+	switch {
+	case opts.Style == VirtualStyle:
+		return minio.BucketLookupDNS
+	case opts.Style == PathStyle, s3utils.CheckValidBucketNameStrict(l.bucket) != nil:
+		return minio.BucketLookupPath
+	}
+	return minio.BucketLookupAuto
+}
+
+// askRegion asks Amazon where a bucket is: it tells everyone, in a header of
+// whatever answer it gives, while the request made for the purpose needs a
+// permission that narrow credentials lack. Where there is no answer "" leaves
+// the question to the client, whose requests meet the same trouble and report
+// it.
+func askRegion(ctx context.Context, l location, opts Options, transport http.RoundTripper) string {
+	bucket := url.URL{Scheme: "https", Host: l.endpoint, Path: "/" + l.bucket}
+	if opts.PlainHTTP {
+		bucket.Scheme = "http"
+	}
+	if !s3utils.IsAmazonEndpoint(bucket) {
+		return ""
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, bucket.String(), nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return ""
+	}
+	resp.Body.Close()
+	return resp.Header.Get("X-Amz-Bucket-Region")
+}

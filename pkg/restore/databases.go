@@ -1,0 +1,255 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"tklbam/pkg/extras"
+	"tklbam/pkg/limits"
+	"tklbam/pkg/mysqlfs"
+	"tklbam/pkg/pgsqlfs"
+	"tklbam/pkg/rollback"
+)
+
+// Kinds of the notes that name databases which the restore makes, for the
+// rollback to drop.
+const (
+	newMySQL      = "new mysql database"
+	newPostgreSQL = "new pgsql database"
+)
+
+// Databases restores the databases of the backup. It returns how many things
+// could not be restored, each of which was warned of.
+func (s *System) Databases(ctx context.Context) (failed int, err error) {
+	p := &printer{w: s.Out}
+	for _, kind := range []struct {
+		part, title string
+		load        func(context.Context, *printer, string) (int, error)
+	}{
+		{extras.MySQL, "MySQL", s.mysql},
+		{extras.PostgreSQL, "PgSQL", s.pgsql},
+	} {
+		dir := s.Extras().Path(kind.part)
+		info, err := os.Lstat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%q is no directory", dir)
+		}
+		if err != nil {
+			return failed, err
+		}
+		p.title("DATABASE - unserializing %s databases from %s", kind.title, dir)
+		n, err := kind.load(ctx, p, dir)
+		failed += n
+		if err != nil {
+			return failed, errors.Join(err, p.err)
+		}
+		p.line("")
+	}
+	return failed, p.err
+}
+
+// lose tells of what could not be restored.
+func (s *System) lose(list []string) int {
+	for _, text := range list {
+		s.Warn("", errors.New(text))
+	}
+	return len(list)
+}
+
+func (s *System) mysql(ctx context.Context, p *printer, dir string) (failed int, err error) {
+	lim := s.Limits.DB(limits.MySQL)
+	report := func(i mysqlfs.Item) { p.line("  %s", i) }
+	server, err := mysqlfs.Find(ctx, s.Runner, mysqlfs.DebianConfig)
+	if err != nil {
+		return s.lose([]string{"skipping the MySQL databases: " + err.Error()}), ctx.Err()
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	if s.Journal != nil && !s.Simulate {
+		if err := s.keepMySQL(ctx, server, dir, lim); err != nil {
+			return 0, err
+		}
+	}
+	loaded, err := server.Load(ctx, dir, lim, mysqlfs.LoadOptions{Simulate: s.Simulate}, report)
+	for _, note := range loaded.Notes {
+		p.line("// %s", note)
+	}
+	return s.lose(loaded.Failed), err
+}
+
+// keepMySQL saves the databases that will be replaced, and notes those that
+// will be new.
+func (s *System) keepMySQL(ctx context.Context, server *mysqlfs.Server, dir string, lim *limits.Databases) error {
+	wanted, err := mysqlTree(dir, lim)
+	if err != nil {
+		return err
+	}
+	have, err := server.Databases(ctx, limits.List{}.DB(limits.MySQL))
+	if err != nil {
+		return err
+	}
+	var touched limits.List
+	for _, name := range wanted {
+		if slices.Contains(have, name) {
+			touched = append(touched, limits.Limit{Kind: limits.MySQL, Database: name})
+		} else if err := s.note(newMySQL, []string{name}); err != nil {
+			return err
+		}
+	}
+	if len(touched) == 0 {
+		return nil
+	}
+	saved, err := server.Save(ctx, filepath.Join(s.Journal.Dir(), rollback.MyFS), touched.DB(limits.MySQL), nil)
+	if err == nil && len(saved.Failed) > 0 {
+		err = fmt.Errorf("keep MySQL databases for rollback: %q", saved.Failed)
+	}
+	return err
+}
+
+// mysqlTree returns the databases in a tree that are in the limits.
+func mysqlTree(dir string, lim *limits.Databases) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if name := mysqlfs.Unescape(e.Name()); e.IsDir() && lim.Match(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func (s *System) machine() (*pgsqlfs.Machine, error) {
+	clusters, err := pgsqlfs.Find(s.Root)
+	return &pgsqlfs.Machine{Clusters: clusters, Runner: s.Runner}, err
+}
+
+func (s *System) pgsql(ctx context.Context, p *printer, dir string) (failed int, err error) {
+	m, err := s.machine()
+	if err != nil {
+		return 0, err
+	}
+	if len(m.Clusters) == 0 {
+		return s.lose([]string{"skipping the PostgreSQL databases: there is no server"}), nil
+	}
+	if s.Journal != nil && !s.Simulate {
+		if err := s.keepPostgreSQL(ctx, m, dir); err != nil {
+			return 0, err
+		}
+	}
+	loaded, err := m.Load(ctx, dir, s.Limits, pgsqlfs.LoadOptions{Simulate: s.Simulate}, func(step pgsqlfs.Step) { p.line("  %s", step) })
+	for _, note := range loaded.Notes {
+		p.line("// %s", note)
+	}
+	var list []string
+	for _, f := range loaded.Failed {
+		list = append(list, f.Error())
+	}
+	return s.lose(list), err
+}
+
+// keepPostgreSQL saves the databases that will be replaced, and notes those
+// that will be new.
+func (s *System) keepPostgreSQL(ctx context.Context, m *pgsqlfs.Machine, dir string) error {
+	plan, err := m.Plan(ctx, dir, s.Limits)
+	if err != nil {
+		return err
+	}
+	var touched limits.List
+	for _, step := range plan.Steps {
+		if step.Exists {
+			touched = append(touched, limits.Limit{Kind: limits.PgSQL, Database: step.Name})
+		} else if err := s.note(newPostgreSQL, []string{step.Cluster + "\x00" + step.Name}); err != nil {
+			return err
+		}
+	}
+	if len(touched) == 0 {
+		return nil
+	}
+	saved, err := m.Save(ctx, filepath.Join(s.Journal.Dir(), rollback.PgFS), touched, func(pgsqlfs.Step) {})
+	if err == nil && len(saved.Failed) > 0 {
+		err = fmt.Errorf("keep PostgreSQL databases for rollback: %w", saved.Failed[0])
+	}
+	return err
+}
+
+// databases drops those that the restore made, and puts back those that it
+// replaced.
+func (u *Undo) databases(ctx context.Context) error {
+	var errs []error
+	if err := u.mysql(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("roll MySQL databases back: %w", err))
+	}
+	if err := u.pgsql(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("roll PostgreSQL databases back: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// kept returns the tree of databases in the record, "" if there is none.
+func (u *Undo) kept(part string) string {
+	dir := filepath.Join(u.Record.Dir(), part)
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return ""
+	}
+	return dir
+}
+
+func (u *Undo) mysql(ctx context.Context) (err error) {
+	made, kept := u.Record.Notes(newMySQL), u.kept(rollback.MyFS)
+	if len(made) == 0 && kept == "" {
+		return nil
+	}
+	server, err := mysqlfs.Find(ctx, u.Runner, mysqlfs.DebianConfig)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	if err := server.Drop(ctx, made...); err != nil || kept == "" {
+		return err
+	}
+	loaded, err := server.Load(ctx, kept, limits.List{}.DB(limits.MySQL), mysqlfs.LoadOptions{Drop: true}, nil)
+	if err == nil && len(loaded.Failed) > 0 {
+		err = fmt.Errorf("%q", loaded.Failed)
+	}
+	return err
+}
+
+func (u *Undo) pgsql(ctx context.Context) error {
+	made, kept := u.Record.Notes(newPostgreSQL), u.kept(rollback.PgFS)
+	if len(made) == 0 && kept == "" {
+		return nil
+	}
+	clusters, err := pgsqlfs.Find(u.Root)
+	if err != nil {
+		return err
+	}
+	m := pgsqlfs.Machine{Clusters: clusters, Runner: u.Runner}
+	var drop []pgsqlfs.Database
+	for _, note := range made {
+		cluster, name, _ := strings.Cut(note, "\x00")
+		drop = append(drop, pgsqlfs.Database{Cluster: cluster, Name: name})
+	}
+	var failures []error
+	for _, f := range m.Drop(ctx, drop) {
+		failures = append(failures, f)
+	}
+	if kept == "" {
+		return errors.Join(failures...)
+	}
+	loaded, err := m.Load(ctx, kept, nil, pgsqlfs.LoadOptions{}, func(pgsqlfs.Step) {})
+	for _, f := range loaded.Failed {
+		failures = append(failures, f)
+	}
+	return errors.Join(append(failures, err)...)
+}
