@@ -96,6 +96,8 @@ func advice(err error) (code int, hint string) {
 		return exitFailure, "another backup is running; wait for it to end"
 	case errors.Is(err, backends.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.As(err, &full), errors.As(err, &tight):
 		return exitFailure, "make room, then run the same command again: what is stored already is used"
+	case errors.Is(err, backends.ErrUnavailable):
+		return exitFailure, "the storage does not answer now; run the same command again later: what is stored already is used"
 	case errors.As(err, &early), errors.Is(err, collection.ErrEmpty):
 		return exitFailure, "\"tklbam-status --address=...\" shows what a target holds"
 	case errors.Is(err, hooks.ErrUnsafe):
