@@ -199,7 +199,7 @@ func TestKeys(t *testing.T) {
 	if len(*asked) != 2 {
 		t.Errorf("the user was asked %q, want the passphrase twice, and not again for a second connection", *asked)
 	}
-	c.env.Ask, asked = newAnswers("no", "nothing", "never")
+	c.env.Ask, _ = newAnswers("no", "nothing", "never")
 	if err := c.tryError(t, address); err == nil || !strings.Contains(err.Error(), "whose passphrase is another") {
 		t.Errorf("with wrong passphrases: %v", err)
 	}

@@ -184,6 +184,7 @@ var (
 
 // tablespaceOf returns the tablespace of a CREATE DATABASE; "" if it has none.
 func tablespaceOf(statement string) string {
+	statement = statement[len(createDatabase.FindString(statement)):]
 	found := tablespaceClause.FindStringSubmatch(statement)
 	if found == nil {
 		return ""

@@ -30,6 +30,7 @@ INSERT INTO events VALUES (1), (11);
 // Limits on tables mean the same when a backup is made and when it is
 // restored: schemas stay, rows are in or out.
 func TestTableLimits(t *testing.T) {
+	t.Parallel()
 	s, to := start(t), start(t)
 	s.exec(neutral, "CREATE DATABASE app; CREATE DATABASE other;")
 	s.exec("app", limited)

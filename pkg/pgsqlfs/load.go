@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -195,6 +196,7 @@ func (l *loader) missingSpaces(c *contents) []string {
 			missing = append(missing, space)
 		}
 	}
+	slices.Sort(missing)
 	return missing
 }
 

@@ -26,7 +26,6 @@
 package pgsqlfs
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,10 +130,6 @@ func newScope(list limits.List) scope {
 // administrative is the database that every cluster starts with. It is empty
 // on most machines, and is left out then.
 const administrative = "postgres"
-
-func byName(a, b Database) int {
-	return cmp.Or(strings.Compare(a.Cluster, b.Cluster), strings.Compare(a.Name, b.Name))
-}
 
 // cluster returns the cluster that a tree's label is about: the first for no
 // label, else the one of that version and name, else the only other one of

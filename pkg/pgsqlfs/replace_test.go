@@ -35,6 +35,7 @@ func (s *server) live(database string) <-chan error {
 
 // A database that is in use is replaced, and its sessions end.
 func TestReplaceInUse(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app; CREATE DATABASE other;")
 	s.exec("app", "CREATE TABLE t AS SELECT 1 AS i;")
@@ -108,6 +109,7 @@ var errInjected = errors.New("injected")
 // database is there or the new one is; what is left over is gone after the
 // next load.
 func TestLoadFailsAnywhere(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app;")
 	s.exec("app", "CREATE TABLE t AS SELECT 'saved' AS s;")
@@ -151,6 +153,7 @@ func (refusing) Run(context.Context, command.Command) error { return errInjected
 
 // A tree that does not load leaves the old database and says why.
 func TestBrokenTree(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app; CREATE DATABASE fine;")
 	s.exec("app", "CREATE TABLE t (i int); INSERT INTO t VALUES (7);")

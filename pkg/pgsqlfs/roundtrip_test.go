@@ -23,6 +23,7 @@ var zoo string
 // Everything there is in a cluster is there again, byte for byte in a dump of
 // all, on a server that had none of it.
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	from := start(t)
 	from.exec(neutral, `
 CREATE ROLE owner LOGIN PASSWORD 'secret' VALID UNTIL '2040-01-01';
@@ -60,6 +61,7 @@ ALTER ROLE owner SET work_mem = '7MB';
 // A second backup has the same bytes, and a table that is new changes the
 // schema and nothing else.
 func TestStable(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app;")
 	s.exec("app", `
@@ -105,6 +107,7 @@ func changed(a, b map[string]string) []string {
 
 // The predecessor's way to make a tree and to load one, both with real tools.
 func TestPredecessor(t *testing.T) {
+	t.Parallel()
 	tar := needs(t, "tar")
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app;")
@@ -138,6 +141,62 @@ func TestPredecessor(t *testing.T) {
 		}
 		equal(t, "database", s.logical(), want)
 	})
+}
+
+// A database of an older server keeps the privileges its users had: up to
+// PostgreSQL 14 they made tables in the schema "public".
+func TestOlderServer(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.exec(neutral, "CREATE DATABASE app; CREATE ROLE someone;")
+	dir := filepath.Join(t.TempDir(), "pgfs")
+	s.save(dir)
+	toc := filepath.Join(dir, "app", tocName)
+	data := files(t, dir)["app/toc.dat"]
+	for version, want := range map[string]string{"14": "t", s.Version: "f"} {
+		if majorVersion(s.Version) < publicClosed {
+			want = "t"
+		}
+		old := s.value(neutral, "SHOW server_version")
+		write(t, toc, strings.Replace(data, old, version+old[len(version):], 1))
+		s.load(dir)
+		if got := s.value("app", "SELECT has_schema_privilege('someone', 'public', 'CREATE')"); got != want {
+			t.Errorf("of version %s: users may create: %s, want %s", version, got, want)
+		}
+	}
+}
+
+// Where a tablespace can't be made the database comes without it, which is
+// told.
+func TestTablespaces(t *testing.T) {
+	t.Parallel()
+	from, to := start(t), start(t)
+	space := filepath.Join(from.Socket, "space")
+	c := from.command("mkdir", space)
+	c.Args[len(c.Args)-2] = "mkdir"
+	if err := from.do(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	from.exec(neutral, "CREATE TABLESPACE \"my space\" LOCATION "+literal(space)+";")
+	from.exec(neutral, "CREATE DATABASE app TABLESPACE \"my space\"; CREATE DATABASE other;")
+	from.exec("other", "CREATE TABLE t (i int PRIMARY KEY) TABLESPACE \"my space\";")
+	dir := filepath.Join(t.TempDir(), "pgfs")
+	from.save(dir)
+	want := from.logical()
+	from.load(dir)
+	equal(t, "cluster with the tablespace", from.logical(), want)
+
+	write(t, filepath.Join(dir, globalsName), strings.ReplaceAll(files(t, dir)[globalsName], space, space+"/none"))
+	loaded, err := to.machine().Load(t.Context(), dir, nil, LoadOptions{}, nil)
+	if err != nil || loaded.Loaded != 2 || len(loaded.Failed) != 1 || len(loaded.Notes) != 2 {
+		t.Fatalf("loaded %+v, %v", loaded, err)
+	}
+	if f := loaded.Failed[0]; f.Name != "" || !strings.Contains(f.Error(), "space/none") {
+		t.Errorf("got %v", f)
+	}
+	if got := to.value("other", "SELECT to_regclass('t')"); got != "t" {
+		t.Error("the table is not there")
+	}
 }
 
 const zooless = `

@@ -17,6 +17,7 @@ import (
 // The database that every cluster has is saved when there is anything in it,
 // or when a limit names it.
 func TestAdministrativeDatabase(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	dir := filepath.Join(t.TempDir(), "pgfs")
 	for _, test := range []struct {
@@ -47,6 +48,7 @@ func TestAdministrativeDatabase(t *testing.T) {
 
 // What can't be saved is told, and the rest is saved.
 func TestSaveFailures(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app; CREATE DATABASE closed ALLOW_CONNECTIONS false; CREATE DATABASE \"new\nline\"; CREATE DATABASE model IS_TEMPLATE true;")
 	s.exec(neutral, "CREATE DATABASE "+identifier(spareName(loadPrefix, "app"))+";")
@@ -88,6 +90,7 @@ func directories(t *testing.T, dir string) []string {
 // A dump that dies half way, a client that can't start, and one that says
 // nothing: no half database stays.
 func TestDumpDies(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.exec(neutral, "CREATE DATABASE app; CREATE DATABASE fine;")
 	s.exec("app", "CREATE TABLE t AS SELECT g AS i FROM generate_series(1, 300000) g;")
@@ -159,6 +162,7 @@ func (r replacing) Run(ctx context.Context, c command.Command) error {
 
 // Two clusters, one of them moved to another version's and one down.
 func TestClusters(t *testing.T) {
+	t.Parallel()
 	first, second := start(t), start(t)
 	second.Cluster.Name, second.Port = "extra", 5432
 	first.exec(neutral, "CREATE DATABASE app; CREATE ROLE one;")
@@ -213,6 +217,7 @@ func TestClusters(t *testing.T) {
 
 // Save takes the place of a tree and of nothing else.
 func TestSaveReplacesTrees(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	dir := t.TempDir()
 	s.save(dir)

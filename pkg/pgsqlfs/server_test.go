@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"tklbam/pkg/command"
@@ -55,7 +54,6 @@ type server struct {
 	*testing.T
 	client
 	data string
-	cred *syscall.Credential
 }
 
 func start(t *testing.T) *server {
