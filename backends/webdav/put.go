@@ -105,7 +105,7 @@ func (u *upload) commit(name string, write func(w io.Writer) error) error {
 	if err := u.ctx.Err(); err != nil {
 		return err
 	}
-	return u.target.settle(context.WithoutCancel(u.ctx), u.name, name, u.size)
+	return u.target.settle(context.WithoutCancel(u.ctx), u.name, name)
 }
 
 // settle moves a temporary file to its name. When that fails it looks which of
@@ -113,7 +113,7 @@ func (u *upload) commit(name string, write func(w io.Writer) error) error {
 // have just been sent a request on), a lock pass, and Apache says 404 when
 // another MOVE replaces the same name at the same time. As long as nothing has
 // happened it tries again, for a moment.
-func (t *target) settle(ctx context.Context, from, to string, size int64) error {
+func (t *target) settle(ctx context.Context, from, to string) error {
 	ctx, cancel := context.WithTimeout(ctx, moveTime)
 	defer cancel()
 	for wait := firstWait; ; wait *= 2 {
@@ -123,7 +123,9 @@ func (t *target) settle(ctx context.Context, from, to string, size int64) error 
 		}
 		_, lookErr := t.size(ctx, from)
 		if errors.Is(lookErr, fs.ErrNotExist) {
-			if stored, lookErr := t.size(ctx, to); lookErr == nil && stored == size {
+			// Nobody else knows the temporary name: it was moved. Another Put
+			// may have replaced the file since.
+			if _, lookErr := t.size(ctx, to); lookErr == nil {
 				return nil
 			}
 		}
