@@ -61,7 +61,7 @@ func newTemp(t *testing.T, target *target) *temp {
 		t.Fatal(err)
 	}
 	t.Cleanup(tmp.release)
-	if !isTemp(tmp.name) {
+	if !backends.IsTemp(tmp.name) {
 		t.Errorf("%q is not recognised as a temporary file", tmp.name)
 	}
 	return tmp

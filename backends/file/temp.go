@@ -2,21 +2,12 @@ package file
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"os"
-	"strings"
 	"time"
+	"tklbam/backends"
 
 	"golang.org/x/sys/unix"
-)
-
-// Temporary files are named tempPrefix, 26 random letters and digits,
-// tempSuffix. A leading dot is in no name that backends.CheckName accepts.
-const (
-	tempPrefix = ".tklbam-"
-	tempSuffix = ".tmp"
-	tempLen    = len(tempPrefix) + 26 + len(tempSuffix)
 )
 
 // tempMaxAge is the age from which a temporary file is taken for a dead run's
@@ -41,7 +32,7 @@ var errSwept = errors.New("temporary file was removed by another backup")
 
 func (t *target) newTemp() (tmp *temp, err error) {
 	for range tempAttempts {
-		tmp, err = t.tryTemp(tempPrefix + rand.Text() + tempSuffix)
+		tmp, err = t.tryTemp(backends.TempName())
 		if !errors.Is(err, errSwept) {
 			return tmp, err
 		}
@@ -105,7 +96,7 @@ func (t *target) sweepOnce(ctx context.Context) error {
 // or removed, such as another user's, is left: it stops no Put, and what else
 // is wrong with the directory the Put will meet itself.
 func (t *target) sweep(name string) error {
-	if !isTemp(name) {
+	if !backends.IsTemp(name) {
 		return nil
 	}
 	// For writing, because NFS locks no other files exclusively.
@@ -131,10 +122,6 @@ func isStale(f *os.File) bool {
 	}
 	info, err := f.Stat()
 	return err == nil && time.Since(info.ModTime()) > tempMaxAge
-}
-
-func isTemp(name string) bool {
-	return len(name) == tempLen && strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }
 
 // flock locks an open file exclusively, without waiting: EWOULDBLOCK if it is

@@ -3,13 +3,11 @@ package ftp
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	mathrand "math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/jlaffaye/ftp"
@@ -39,19 +37,9 @@ const (
 	lastWait  = 500 * time.Millisecond
 )
 
-// Temporary files are named tempPrefix, 26 random letters and digits,
-// tempSuffix. A leading dot is in no name that backends.CheckName accepts. A
-// file that is set aside (see replace) has asideSuffix.
-const (
-	tempPrefix  = ".tklbam-"
-	tempSuffix  = ".tmp"
-	asideSuffix = ".old"
-	tempLen     = len(tempPrefix) + 26 + len(tempSuffix)
-)
-
-func isTemp(name string) bool {
-	return len(name) == tempLen && strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
-}
+// asideSuffix, behind a temporary name, is what a file has that is set aside
+// (see replace): it is none that a dead run left.
+const asideSuffix = ".old"
 
 // Put implements backends.Backend: the content goes to a hidden temporary
 // file, whose length the server confirms (where it has SIZE or MLST: what has
@@ -73,7 +61,7 @@ func (t *target) put(ctx context.Context, name string, write func(w io.Writer) e
 	if err := t.sweepOnce(ctx); err != nil {
 		return err
 	}
-	tmp := tempPrefix + rand.Text() + tempSuffix
+	tmp := backends.TempName()
 	err := t.commit(ctx, tmp, name, write)
 	if err == nil {
 		return nil
@@ -224,7 +212,7 @@ func (s *session) rename(from, to string) error {
 // dies there both contents are under hidden names, the old one with
 // asideSuffix, which nothing removes.
 func (s *session) replace(from, to string, refused error) error {
-	aside := tempPrefix + rand.Text() + asideSuffix
+	aside := backends.TempName() + asideSuffix
 	if s.conn.Rename(wirePath(to), wirePath(aside)) != nil {
 		return refused // it is not renaming over a file that is refused
 	}
@@ -266,7 +254,7 @@ func (t *target) stale(ctx context.Context) (names []string, err error) {
 	err = t.withHidden(ctx, func(s *session) error {
 		entries, err := s.entries()
 		for _, e := range entries {
-			if isTemp(e.Name) && !e.Time.IsZero() && time.Since(e.Time) > tempMaxAge {
+			if backends.IsTemp(e.Name) && !e.Time.IsZero() && time.Since(e.Time) > tempMaxAge {
 				names = append(names, e.Name)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -85,24 +84,8 @@ func newDialer(env Environment, a backends.Address) (*dialer, error) {
 		d.ports = []string{strconv.Itoa(a.Port)}
 	}
 	var err error
-	d.roots, err = loadRoots(env.CAFile)
+	d.roots, err = backends.LoadRoots(env.CAFile)
 	return d, err
-}
-
-// loadRoots returns the certificates of a file, nil for the system's.
-func loadRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read CA certificates: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA certificates: %q holds none in PEM", file)
-	}
-	return roots, nil
 }
 
 // dial returns a new session after login.

@@ -3,11 +3,9 @@ package sftp
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"tklbam/backends"
@@ -16,14 +14,6 @@ import (
 // bufferSize is what a Put collects of the small writes of compressors and
 // ciphers before it sends packets.
 const bufferSize = 8 * packetSize
-
-// Temporary files are named tempPrefix, 26 random letters and digits,
-// tempSuffix, as those of other drivers.
-const (
-	tempPrefix = ".tklbam-"
-	tempSuffix = ".tmp"
-	tempLen    = len(tempPrefix) + 26 + len(tempSuffix)
-)
 
 // tempMaxAge is how long a temporary file lasts after the last write to it.
 // There are no locks to tell whether its maker lives.
@@ -56,7 +46,7 @@ func (t *target) put(ctx context.Context, name string, write func(w io.Writer) e
 	if err != nil {
 		return err
 	}
-	temp := t.path(tempPrefix + rand.Text() + tempSuffix)
+	temp := t.path(backends.TempName())
 	up, err := conn.create(ctx, temp)
 	if err != nil {
 		return err
@@ -159,8 +149,4 @@ func (t *target) sweepOnce(ctx context.Context, conn files, temp string) error {
 	}
 	t.swept = true
 	return nil
-}
-
-func isTemp(name string) bool {
-	return len(name) == tempLen && strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }

@@ -165,7 +165,7 @@ func (s *sftpFiles) stale(ctx context.Context, dir, newest string) ([]string, er
 	}
 	var names []string
 	for _, info := range infos {
-		if isTemp(info.Name()) && info.Mode().IsRegular() && now.ModTime().Sub(info.ModTime()) >= tempMaxAge {
+		if backends.IsTemp(info.Name()) && info.Mode().IsRegular() && now.ModTime().Sub(info.ModTime()) >= tempMaxAge {
 			names = append(names, info.Name())
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"tklbam/backends"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -311,7 +312,7 @@ func (s *shellFiles) stale(ctx context.Context, dir, _ string) ([]string, error)
 	out, err := s.run(ctx, scriptStale, dir)
 	var names []string
 	for line := range strings.Lines(string(out)) {
-		if name := strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "./"); isTemp(name) {
+		if name := strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "./"); backends.IsTemp(name) {
 			names = append(names, name)
 		}
 	}

@@ -27,7 +27,7 @@ func (t *target) takesChunks(ctx context.Context) (bool, error) {
 	t.preparing.Lock()
 	defer t.preparing.Unlock()
 	if t.chunks == unknown {
-		found, err := t.tryChunks(ctx, newTempName())
+		found, err := t.tryChunks(ctx, backends.TempName())
 		if err != nil {
 			return false, fmt.Errorf("try an upload of unknown length: %w", err)
 		}

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -53,7 +51,7 @@ func newClient(env Environment, a backends.Address) (*client, error) {
 	if password.Reveal() == "" {
 		password = env.Password
 	}
-	roots, err := loadRoots(env.CAFile)
+	roots, err := backends.LoadRoots(env.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -78,22 +76,6 @@ func newClient(env Environment, a backends.Address) (*client, error) {
 		ReadBufferSize:        bufferSize,
 	}
 	return c, nil
-}
-
-// loadRoots returns the certificates of a file, nil for the system's.
-func loadRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read CA certificates: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA certificates: %q holds none in PEM", file)
-	}
-	return roots, nil
 }
 
 func (c *client) close() { c.transport.CloseIdleConnections() }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,20 +38,6 @@ const (
 	tempMaxAge = 24 * time.Hour
 )
 
-// Temporary files are named tempPrefix, 26 random letters and digits,
-// tempSuffix. A leading dot is in no name that backends.CheckName accepts.
-const (
-	tempPrefix = ".tklbam-"
-	tempSuffix = ".tmp"
-	tempLen    = len(tempPrefix) + 26 + len(tempSuffix)
-)
-
-func newTempName() string { return tempPrefix + rand.Text() + tempSuffix }
-
-func isTemp(name string) bool {
-	return len(name) == tempLen && strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
-}
-
 // Put implements backends.Backend: the content goes to a hidden temporary
 // file, whose length the server confirms, and MOVE replaces the name by it in
 // one request. A crash leaves the name as it was or with the new content, and
@@ -80,7 +64,7 @@ func (t *target) put(ctx context.Context, name string, write func(w io.Writer) e
 	if err := t.sweepOnce(ctx); err != nil {
 		return err
 	}
-	u := &upload{ctx: ctx, target: t, name: newTempName()}
+	u := &upload{ctx: ctx, target: t, name: backends.TempName()}
 	err := u.commit(name, write)
 	if err == nil {
 		return nil
@@ -182,7 +166,7 @@ func (t *target) sweepOnce(ctx context.Context) error {
 	}
 	var stale []string
 	_, err := t.propfind(ctx, t.base, "1", func(e entry) error {
-		if t.isFile(e) && isTemp(e.name) && e.age > tempMaxAge {
+		if t.isFile(e) && backends.IsTemp(e.name) && e.age > tempMaxAge {
 			stale = append(stale, e.name)
 		}
 		return nil
