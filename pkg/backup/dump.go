@@ -13,10 +13,11 @@ import (
 // Dump copies what a backup holds besides its extras into a directory, as a
 // restore would lay it out there. A file that can't be copied is a problem for
 // the report.
-func (s *System) Dump(ctx context.Context, dir string) error {
-	selected, err := s.overlay()
-	if err != nil || len(selected) == 1 { // an empty selection would be everything
-		return err
+func (s *System) Dump(ctx context.Context, dir string, selected []tree.Selected) error {
+	// What is selected begins with the extras, which are in dir already; an
+	// empty selection would be everything.
+	if len(selected) == 1 {
+		return nil
 	}
 	src, err := newSource(s.Root, selected[1:], s.SkipDirs, s.Report)
 	if err != nil {

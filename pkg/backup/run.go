@@ -18,7 +18,7 @@ type Run struct {
 
 	Show  func(Footprint, *Findings) error                          // what is going to be stored; no findings on a resumed run
 	Debug func(ctx context.Context, dir string) error               // may be nil
-	Store func(ctx context.Context, selected []tree.Selected) error // what of Root
+	Store func(ctx context.Context, selected []tree.Selected) error // what of Root; nil if nothing is to be stored
 	Keep  bool                                                      // leave the extras where they are
 }
 
@@ -39,17 +39,23 @@ func (r *Run) Do(ctx context.Context) error {
 			return hooks.Step("debug shell", err)
 		}
 	}
-	selected, err := r.overlay()
-	if err != nil {
-		return hooks.Step("prepare", err)
-	}
-	if err := r.Store(ctx, selected); err != nil {
-		return hooks.Step("store", err)
+	if r.Store != nil {
+		if err := r.store(ctx); err != nil {
+			return err
+		}
 	}
 	if err := r.hook(ctx, hooks.Post); err != nil || r.Keep {
 		return err
 	}
 	return hooks.Step("clean up", r.System.Extras.Remove())
+}
+
+func (r *Run) store(ctx context.Context) error {
+	selected, err := r.overlay()
+	if err != nil {
+		return hooks.Step("prepare", err)
+	}
+	return hooks.Step("store", r.Store(ctx, selected))
 }
 
 // hook calls the hooks. Those of inspection may add to the extras.

@@ -12,6 +12,7 @@ import (
 	"tklbam/pkg/conf"
 	"tklbam/pkg/hooks"
 	"tklbam/pkg/notify"
+	"tklbam/pkg/registry"
 )
 
 // afterwards is how long notices and error hooks may take once the command
@@ -99,6 +100,20 @@ func (a *app) hooks() *hooks.Hooks {
 		dir = filepath.Join(a.confDir(), "hooks.d")
 	}
 	return &hooks.Hooks{Local: dir, TempDir: os.TempDir(), Runner: command.Exec{}, Environ: os.Environ(), Output: a.stdout}
+}
+
+// signedHooks are the configuration's and those of the profile. Standard output
+// may be needed for something else than what they print.
+func (a *app) signedHooks(p registry.Profile, aside bool) *hooks.Hooks {
+	h := a.hooks()
+	h.Profile, h.Verifier = p.Hooks, hooks.GPGV{Keyring: hooks.DefaultKeyring, Runner: command.Exec{}}
+	h.Skipped = func(hook string, reason error) {
+		fmt.Fprintf(a.stderr, "warning: hook %q is not run: %v\n", hook, reason)
+	}
+	if aside {
+		h.Output = a.stderr
+	}
+	return h
 }
 
 func (a *app) confDir() string {

@@ -76,15 +76,16 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	if job.debug {
 		run.Debug = a.debugShell
 	}
-	run.Store = func(ctx context.Context, selected []tree.Selected) (err error) {
-		switch {
-		case job.dump != "":
-			return a.dump(ctx, sys, rep, job, log)
-		case b == nil:
-			return nil
+	switch {
+	case job.dump != "":
+		run.Store = func(ctx context.Context, selected []tree.Selected) error {
+			return a.dump(ctx, sys, selected, rep, job, log)
 		}
-		sum, err = a.session(c, r, job, log, b, backup.Options{Dir: systemRoot, Select: selected, SkipDirs: sys.SkipDirs})
-		return err
+	case b != nil:
+		run.Store = func(_ context.Context, selected []tree.Selected) (err error) {
+			sum, err = a.session(c, r, job, log, b, backup.Options{Dir: systemRoot, Select: selected, SkipDirs: sys.SkipDirs})
+			return err
+		}
 	}
 	if job.resume && !job.quiet {
 		rep.Note("going on with the interrupted backup (--disable-resume starts over)")
@@ -103,11 +104,11 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 
 // dump lays the backup out in a directory. What is lost counts with what its
 // preparation lost.
-func (a *app) dump(ctx context.Context, sys *backup.System, prepared *reporter, job *backupJob, log *logFile) error {
+func (a *app) dump(ctx context.Context, sys *backup.System, selected []tree.Selected, prepared *reporter, job *backupJob, log *logFile) error {
 	rep := a.newReporter(job.json, job.quiet, log)
 	sys.Report = rep
 	rep.Phase("dumping")
-	err := errors.Join(sys.Dump(ctx, job.dump), rep.stop())
+	err := errors.Join(sys.Dump(ctx, job.dump, selected), rep.stop())
 	prepared.lost.Add(rep.lost.Load())
 	if err != nil || job.quiet || job.json {
 		return err
@@ -132,17 +133,10 @@ func ownDirs(r *registry.Registry, cf *conf.Conf, job *backupJob) []string {
 }
 
 func (a *app) backupHooks(p *profile.Profile, job *backupJob) *hooks.Hooks {
-	h := a.hooks()
-	h.Profile, h.Verifier = p.Paths.Hooks, hooks.GPGV{Keyring: hooks.DefaultKeyring, Runner: command.Exec{}}
+	h := a.signedHooks(p.Paths, job.json)
 	h.Environment = hooks.Environment{
 		ProfileID:  string(p.ID),
 		BackupSkip: hooks.Skips{Files: job.SkipFiles, Database: job.SkipDatabase, Packages: job.SkipPackages},
-	}
-	h.Skipped = func(hook string, reason error) {
-		fmt.Fprintf(a.stderr, "warning: hook %q is not run: %v\n", hook, reason)
-	}
-	if job.json {
-		h.Output = a.stderr
 	}
 	return h
 }

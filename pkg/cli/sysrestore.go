@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +22,7 @@ import (
 	"tklbam/pkg/registry"
 	"tklbam/pkg/restore"
 	"tklbam/pkg/rollback"
+	"tklbam/pkg/term"
 )
 
 // defaultScratch takes the extract of a backup: unlike /tmp it is seldom a
@@ -132,17 +132,10 @@ func (a *app) warnPath(log *logFile, path string, err error) {
 }
 
 func (a *app) restoreHooks(c *cli.Context, r *registry.Registry, local profile.ID) *hooks.Hooks {
-	h := a.hooks()
-	h.Profile, h.Verifier = r.Profile().Hooks, hooks.GPGV{Keyring: hooks.DefaultKeyring, Runner: command.Exec{}}
+	h := a.signedHooks(r.Profile(), c.Bool("silent") || c.Bool("json"))
 	h.Environment = hooks.Environment{
 		ProfileID:   string(local),
 		RestoreSkip: hooks.Skips{Files: c.Bool("skip-files"), Database: c.Bool("skip-database"), Packages: c.Bool("skip-packages")},
-	}
-	h.Skipped = func(hook string, reason error) {
-		fmt.Fprintf(a.stderr, "warning: hook %q is not run: %v\n", hook, reason)
-	}
-	if c.Bool("silent") || c.Bool("json") {
-		h.Output = a.stderr
 	}
 	return h
 }
@@ -175,34 +168,20 @@ func (a *app) acceptAppliance(c *cli.Context, made extras.Conf, local profile.ID
 	if l.err != nil {
 		return l.err
 	}
-	ok, err := a.confirm("Do you want to continue? [yes/no] ", "y", "yes")
+	ok, err := a.confirm("Do you want to continue?")
 	if err == nil && !ok {
 		err = errors.New("you didn't answer \"yes\": nothing was restored")
 	}
 	return err
 }
 
-// confirm asks until there is an answer.
+// confirm asks a person, as term.Confirm does.
 func (a *app) confirm(question string, yes ...string) (bool, error) {
-	in := bufio.NewReader(a.stdin)
-	for {
-		fmt.Fprint(a.stdout, question)
-		line, err := in.ReadString('\n')
-		answer := strings.ToLower(strings.TrimSpace(line))
-		switch {
-		case answer != "":
-			for _, y := range yes {
-				if answer == y {
-					return true, nil
-				}
-			}
-			return false, nil
-		case err == io.EOF:
-			return false, errors.New("there is nobody to answer: --force goes on without asking")
-		case err != nil:
-			return false, err
-		}
+	ok, err := term.Confirm(a.ctx, a.stdin, a.stdout, question, yes...)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("there is nobody to answer: --force goes on without asking")
 	}
+	return ok, err
 }
 
 // systemEvent is the last line of --json when a system is restored.
@@ -290,7 +269,7 @@ func runRollback(a *app, c *cli.Context) (err error) {
 func (a *app) confirmRollback(record *rollback.Record) error {
 	fmt.Fprintln(a.stdout, "DATA LOSS WARNING: this will rollback your system to the pre-restore")
 	fmt.Fprintf(a.stdout, "snapshot from %s\n\n", record.Started().Format(time.ANSIC))
-	ok, err := a.confirm("Is this really what you want? [yes/no] ", "yes")
+	ok, err := a.confirm("Is this really what you want?", "yes")
 	if err == nil && !ok {
 		err = errors.New("you didn't answer \"yes\": nothing was rolled back")
 	}

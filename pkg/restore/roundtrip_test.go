@@ -250,7 +250,7 @@ func backUp(t testing.TB, m machine, p *profile.Profile, dir string) {
 	r := backup.Run{
 		System: sys, Hooks: noHooks(), Keep: true,
 		Show:  func(backup.Footprint, *backup.Findings) error { return nil },
-		Store: func(ctx context.Context, _ []tree.Selected) error { return sys.Dump(ctx, dir) },
+		Store: func(ctx context.Context, selected []tree.Selected) error { return sys.Dump(ctx, dir, selected) },
 	}
 	must(t, r.Do(t.Context()))
 }

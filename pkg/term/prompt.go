@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -101,20 +102,20 @@ func ReadLine(ctx context.Context, in io.Reader, out io.Writer, prompt string) (
 }
 
 // Confirm asks a question ("Do you want to continue?") until something is
-// answered, and reports whether that is yes: "yes" or "y" in any case. All
-// other answers are no. The errors are those of [ReadLine].
-func Confirm(ctx context.Context, in io.Reader, out io.Writer, question string) (bool, error) {
+// answered, and reports whether that is one of the words that mean yes, in any
+// case; "yes" and "y" if none are given. All other answers are no. The errors
+// are those of [ReadLine].
+func Confirm(ctx context.Context, in io.Reader, out io.Writer, question string, yes ...string) (bool, error) {
+	if len(yes) == 0 {
+		yes = []string{"yes", "y"}
+	}
 	for {
 		answer, err := ReadLine(ctx, in, out, question+" [yes/no] ")
 		if err != nil {
 			return false, err
 		}
-		switch strings.ToLower(answer) {
-		case "":
-		case "yes", "y":
-			return true, nil
-		default:
-			return false, nil
+		if answer != "" {
+			return slices.Contains(yes, strings.ToLower(answer)), nil
 		}
 	}
 }
