@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"os"
 
 	"tklbam/chain"
 	"tklbam/pkg/command"
@@ -56,25 +56,32 @@ func (s *System) databases(ctx context.Context, f *Findings) error {
 
 // MySQL dumps the databases of this system's MySQL or MariaDB server. One that
 // is installed but does not run is an error.
-func MySQL(run command.Runner) Dumper {
-	return func(ctx context.Context, dir extras.Dir, list limits.List) (d *Dump, err error) {
-		server, err := mysqlfs.Find(ctx, run, mysqlfs.DebianConfig)
-		if errors.Is(err, fs.ErrNotExist) {
+func MySQL(system mysqlfs.System) Dumper {
+	return func(ctx context.Context, dir extras.Dir, list limits.List) (*Dump, error) {
+		if !mysqlfs.Installed() {
 			return nil, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("back up MySQL databases: %w", err)
+		tree := dir.Path(extras.MySQL)
+		var saved mysqlfs.Saved
+		err := system.Use(ctx, func(ctx context.Context, server *mysqlfs.Server) (err error) {
+			saved, err = server.Save(ctx, tree, list.DB(limits.MySQL), nil)
+			return err
+		})
+		if err == nil {
+			err = dir.Keep(extras.MySQLAccess, mysqlfs.DebianConfig)
+		} else {
+			// A part of a database must not be restored for the whole.
+			err = errors.Join(err, os.RemoveAll(tree))
+			saved.Databases = 0
 		}
-		defer func() { err = errors.Join(err, server.Close()) }()
-		saved, err := server.Save(ctx, dir.Path(extras.MySQL), list.DB(limits.MySQL), nil)
-		if err != nil {
-			return nil, fmt.Errorf("back up MySQL databases: %w", err)
-		}
-		d = &Dump{Server: "MySQL", Found: saved.DatabasesFound, Saved: saved.Databases, Notes: saved.Notes}
+		d := &Dump{Server: "MySQL", Found: saved.DatabasesFound, Saved: saved.Databases, Notes: saved.Notes}
 		for _, text := range saved.Failed {
 			d.Failed = append(d.Failed, errors.New(text))
 		}
-		return d, nil
+		if err != nil {
+			err = fmt.Errorf("back up MySQL databases: %w", err)
+		}
+		return d, err
 	}
 }
 
@@ -86,9 +93,10 @@ func PostgreSQL(run command.Runner, root string) Dumper {
 			return nil, err
 		}
 		m := pgsqlfs.Machine{Clusters: clusters, Runner: run}
-		saved, err := m.Save(ctx, dir.Path(extras.PostgreSQL), list, func(pgsqlfs.Step) {})
+		tree := dir.Path(extras.PostgreSQL)
+		saved, err := m.Save(ctx, tree, list, func(pgsqlfs.Step) {})
 		if err != nil {
-			return nil, fmt.Errorf("back up PostgreSQL databases: %w", err)
+			return nil, errors.Join(fmt.Errorf("back up PostgreSQL databases: %w", err), os.RemoveAll(tree))
 		}
 		d := &Dump{Server: "PostgreSQL", Found: saved.Found, Saved: saved.Saved, Notes: saved.Notes}
 		for _, failure := range saved.Failed {

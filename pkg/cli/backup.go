@@ -248,7 +248,7 @@ func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job
 		return text, err
 	}
 	if sum.Lost > 0 {
-		return text, &incompleteError{fmt.Sprintf("%d files are not in the backup: see %s", sum.Lost, job.logfile)}
+		return text, &incompleteError{fmt.Sprintf("not all could be backed up: %s, listed in %s", plural(int(sum.Lost), "problem"), job.logfile)}
 	}
 	return text, nil
 }
@@ -379,7 +379,7 @@ func backupSummary(s *chain.Summary, job *backupJob) string {
 		fmt.Fprintf(&b, "  Warnings   %s, in %s\n", progress.Count(s.Warnings), job.logfile)
 	}
 	if s.Lost > 0 {
-		fmt.Fprintf(&b, "  NOT SAVED  %s, listed in %s\n", plural(int(s.Lost), "file"), job.logfile)
+		fmt.Fprintf(&b, "  NOT SAVED  %s, listed in %s\n", plural(int(s.Lost), "item"), job.logfile)
 	}
 	return b.String()
 }

@@ -21,7 +21,7 @@ func internalApplet() applet {
 		commands: []applet{
 			dirindexCommand(), fixstatCommand(), deleteCommand(), mergeUserdbCommand(), newpkgsCommand(),
 			newpkgsInstallCommand(), detectProfileCommand(), createProfileCommand(),
-			mysql2fsCommand(), fs2mysqlCommand(), pgsql2fsCommand(), fs2pgsqlCommand(),
+			mysql2fsCommand(), fs2mysqlCommand(), mysqlPutBackCommand(), pgsql2fsCommand(), fs2pgsqlCommand(),
 		},
 		run: func(a *app, _ *cli.Context) error {
 			return usagef("which command? %q lists them", a.prog)

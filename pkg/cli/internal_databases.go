@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -105,25 +106,52 @@ func (a *app) mysqlFromFile(from, dir string, list limits.List, l *lines, report
 	return err
 }
 
-func (a *app) mysqlFromServer(with mysqlfs.Access, dir string, list limits.List, report mysqlfs.Report) (err error) {
-	server, err := a.mysqlServer(with)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	saved, err := server.Save(a.ctx, dir, list.DB(limits.MySQL), report)
-	if err != nil {
-		return err
-	}
-	return a.incomplete("not all could be saved", saved.Failed)
+func (a *app) mysqlFromServer(with mysqlfs.Access, dir string, list limits.List, report mysqlfs.Report) error {
+	return a.useMySQL(with, func(ctx context.Context, server *mysqlfs.Server) error {
+		saved, err := server.Save(ctx, dir, list.DB(limits.MySQL), report)
+		if err != nil {
+			return err
+		}
+		return a.incomplete("not all could be saved", saved.Failed)
+	})
 }
 
-// mysqlServer is this system's, unless a way to one is given.
-func (a *app) mysqlServer(with mysqlfs.Access) (*mysqlfs.Server, error) {
+// useMySQL calls do with this system's server, unless a way to one is given.
+func (a *app) useMySQL(with mysqlfs.Access, do func(context.Context, *mysqlfs.Server) error) error {
 	if with == (mysqlfs.Access{}) {
-		return mysqlfs.Find(a.ctx, command.Exec{}, mysqlfs.DebianConfig)
+		return mysqlSystem().Use(a.ctx, do)
 	}
-	return mysqlfs.Open(command.Exec{}, with)
+	server, err := mysqlfs.Open(command.Exec{}, with)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(a.ctx, server), server.Close())
+}
+
+// mysqlSystem is this system's server, with this program as the guard of one
+// that has to be restarted.
+func mysqlSystem() mysqlfs.System {
+	return mysqlfs.System{Runner: command.Exec{}, Guard: []string{"/proc/self/exe", "internal", mysqlPutBack}}
+}
+
+// mysqlPutBack is the command that ends a detour around the server's access
+// control. It waits for its input to end: for the death of who began that.
+const mysqlPutBack = "mysql-put-back"
+
+func mysqlPutBackCommand() applet {
+	return applet{
+		name: mysqlPutBack,
+		run: func(a *app, _ *cli.Context) error {
+			if _, err := io.Copy(io.Discard, a.stdin); err != nil {
+				return err
+			}
+			was, err := mysqlSystem().PutBack(a.ctx)
+			if was && err == nil {
+				_, err = fmt.Fprintln(a.stdout, "the database server has its access control back")
+			}
+			return err
+		},
+	}
 }
 
 // incomplete lists what failed, and makes it an error if there is any.
@@ -172,20 +200,17 @@ func runFs2mysql(a *app, c *cli.Context) (err error) {
 	return errors.Join(mysqlfs.ToSQL(f, dir, list.DB(limits.MySQL), opts, report), f.Close(), l.err)
 }
 
-func (a *app) mysqlToServer(c *cli.Context, dir string, list limits.List, report mysqlfs.Report) (err error) {
+func (a *app) mysqlToServer(c *cli.Context, dir string, list limits.List, report mysqlfs.Report) error {
 	if c.Bool("skip-extended-insert") {
 		return usagef("--skip-extended-insert is for --tofile")
 	}
-	server, err := a.mysqlServer(access(c))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	loaded, err := server.Load(a.ctx, dir, list.DB(limits.MySQL), mysqlfs.LoadOptions{Drop: c.Bool("add-drop-database")}, report)
-	if err != nil {
-		return err
-	}
-	return a.incomplete("not all could be restored", loaded.Failed)
+	return a.useMySQL(access(c), func(ctx context.Context, server *mysqlfs.Server) error {
+		loaded, err := server.Load(ctx, dir, list.DB(limits.MySQL), mysqlfs.LoadOptions{Drop: c.Bool("add-drop-database")}, report)
+		if err != nil {
+			return err
+		}
+		return a.incomplete("not all could be restored", loaded.Failed)
+	})
 }
 
 func pgsql2fsCommand() applet { return applet{name: "pgsql2fs", run: runPgsql2fs} }

@@ -60,7 +60,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	sys := &backup.System{
 		Root: systemRoot, Extras: extras.In(root), Profile: p, ID: id, Overrides: overrides,
 		SkipFiles: job.SkipFiles, SkipPackages: job.SkipPackages, SkipDatabase: job.SkipDatabase,
-		Dumpers:           []backup.Dumper{backup.MySQL(command.Exec{}), backup.PostgreSQL(command.Exec{}, systemRoot)},
+		Dumpers:           []backup.Dumper{backup.MySQL(mysqlSystem()), backup.PostgreSQL(command.Exec{}, systemRoot)},
 		NoPackageBaseline: job.NoBaseline, SkipDirs: ownDirs(r, cf, job), Report: rep,
 	}
 	var sum *chain.Summary
@@ -97,7 +97,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	case sum != nil:
 		sum.Lost += lost
 	case lost > 0:
-		return nil, &incompleteError{fmt.Sprintf("%s could not be read or copied: see %s", plural(int(lost), "path"), job.logfile)}
+		return nil, &incompleteError{fmt.Sprintf("not all could be backed up: %s, listed in %s", plural(int(lost), "problem"), job.logfile)}
 	}
 	return sum, nil
 }

@@ -69,7 +69,7 @@ func (a *app) restoreRun(c *cli.Context, r *registry.Registry, cf *conf.Conf, jo
 			Root: systemRoot, Extract: job.extract, Limits: job.limits, Simulate: c.Bool("simulate"),
 			Identity: c.Bool("restore-identity"), Sources: c.Bool("restore-sources"), Blacklist: strings.Fields(cf.PackageBlacklist),
 			Protect: []string{r.Path(), cf.CacheDir, cf.RestoreCacheDir},
-			Runner:  command.Exec{}, Env: os.Environ(), Out: a.planWriter(c, log), Now: time.Now(),
+			Runner:  command.Exec{}, MySQL: mysqlSystem(), Env: os.Environ(), Out: a.planWriter(c, log), Now: time.Now(),
 			Warn: func(path string, err error) { a.warnPath(log, path, err) },
 		},
 		Hooks: a.restoreHooks(c, r, local), SkipPackages: c.Bool("skip-packages"), SkipFiles: c.Bool("skip-files"), SkipDatabase: c.Bool("skip-database"),
@@ -278,7 +278,7 @@ func (a *app) confirmRollback(record *rollback.Record) error {
 
 func (a *app) rollBack(record *rollback.Record, log *logFile, logfile string) error {
 	undo := restore.Undo{
-		Root: systemRoot, Record: record, Runner: command.Exec{}, Env: os.Environ(), Out: io.MultiWriter(a.stdout, log.file),
+		Root: systemRoot, Record: record, Runner: command.Exec{}, MySQL: mysqlSystem(), Env: os.Environ(), Out: io.MultiWriter(a.stdout, log.file),
 		Warn: func(path string, err error) { a.warnPath(log, path, err) },
 	}
 	files, err := undo.Do(a.ctx)

@@ -89,7 +89,7 @@ func TestUnreadable(t *testing.T) {
 	g.chownAll(65534)
 	for range 2 {
 		r := b.run("backup", "--raw-upload="+g.root, address(b.storage))
-		b.says(r, 3, "a/one: ", "shut: ", "permission denied", "NOT SAVED  2 files", "2 files are not in the backup")
+		b.says(r, 3, "a/one: ", "shut: ", "permission denied", "NOT SAVED  2 items", "not all could be backed up: 2 problems")
 	}
 	r := b.run("backup", "-q", "--raw-upload="+g.root, address(b.storage))
 	if !strings.Contains(r.stderr, "a/one") || !strings.Contains(r.stderr, "shut") || strings.Contains(r.stdout, "a/one") {

@@ -47,6 +47,7 @@ type machine struct {
 	t      testing.TB
 	root   string
 	mounts map[string]string
+	init   string // process id of the first process of one that was booted
 }
 
 // otherDisk is where machines see the disk that backups go to.
@@ -56,8 +57,14 @@ const otherDisk = "/mnt/otherdisk"
 // directory disk as its other disk, and gets packages from repo.
 func newMachine(t testing.TB, name, disk, repo string) *machine {
 	t.Helper()
+	return newMachineOf(t, debian(t), name, disk, repo)
+}
+
+// newMachineOf makes one of another base.
+func newMachineOf(t testing.TB, from, name, disk, repo string) *machine {
+	t.Helper()
 	m := &machine{t: t, root: filepath.Join(tempDir(t), name), mounts: map[string]string{otherDisk: disk, "/mnt/repo": repo}}
-	copyTree(t, debian(t), m.root)
+	copyTree(t, from, m.root)
 	for path, content := range map[string]string{
 		"/etc/hostname":                 name + "\n",
 		"/etc/machine-id":               fmt.Sprintf("%032x\n", name),
@@ -210,15 +217,52 @@ func (m *machine) path(name string) string { return filepath.Join(m.root, name) 
 
 // command prepares a run of a command on the machine.
 func (m *machine) command(args ...string) *exec.Cmd {
-	words := append(apart(false), "sh", "-ec", enter, "sh", m.root)
-	for at, dir := range m.mounts {
-		words = append(words, dir, at)
+	words := m.enter()
+	if m.init != "" {
+		words = []string{"nsenter", "--target=" + m.init, "--mount", "--net", "--pid", "--root", "--wdns=/"}
 	}
 	words = append(append(words, "--"), args...)
 	cmd := exec.CommandContext(m.t.Context(), words[0], words[1:]...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TZ=UTC", "LANG=C", "USER=root"}
 	cmd.Dir = "/"
 	return cmd
+}
+
+// enter are the words that run a command on the machine by itself.
+func (m *machine) enter(more ...string) []string {
+	words := append(append(apart(false), more...), "sh", "-ec", enter, "sh", m.root)
+	for at, dir := range m.mounts {
+		words = append(words, dir, at)
+	}
+	return words
+}
+
+// boot gives the machine processes that outlive a command, for services. They
+// end with the test.
+func (m *machine) boot() {
+	m.t.Helper()
+	words := append(m.enter("--pid", "--fork", "--kill-child"), "--", "sh", "-c", "echo; while :; do sleep 0.1; done") // it reaps
+	cmd := exec.Command(words[0], words[1:]...)
+	out, err := cmd.StdoutPipe()
+	ok(m.t, err)
+	ok(m.t, cmd.Start())
+	m.t.Cleanup(func() {
+		ok(m.t, cmd.Process.Kill())
+		cmd.Wait() // which tells of the kill
+	})
+	_, err = out.Read(make([]byte, 1))
+	ok(m.t, err)
+	m.init = children(m.t, cmd.Process.Pid)[0]
+}
+
+// children are the ids of the processes that one has started.
+func children(t testing.TB, pid int) []string {
+	t.Helper()
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(list))
 }
 
 func (m *machine) run(args ...string) result {

@@ -3,7 +3,9 @@ package e2e
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,11 +163,25 @@ func (m *machine) killedWhen(holds func() bool, args ...string) bool {
 		case <-tick.C:
 		}
 		if holds() {
-			if err := cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
-				ok(m.t, err)
-			}
+			m.kill(cmd)
 			return <-done != nil
 		}
+	}
+}
+
+// kill kills what runs on the machine, if it has not ended.
+func (m *machine) kill(cmd *exec.Cmd) {
+	m.t.Helper()
+	if m.init != "" { // the command itself is a child there
+		for _, pid := range children(m.t, cmd.Process.Pid) {
+			if out, err := exec.Command("kill", "-KILL", pid).CombinedOutput(); err != nil && !strings.Contains(string(out), "No such process") {
+				m.t.Fatalf("kill: %v: %s", err, out)
+			}
+		}
+		return
+	}
+	if err := cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+		ok(m.t, err)
 	}
 }
 

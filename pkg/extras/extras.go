@@ -31,6 +31,7 @@ const (
 	Unsaved      = "unsaved" // what could not be looked at, a line each; not in a backup that lacks nothing
 	MySQL        = "myfs"
 	PostgreSQL   = "pgfs"
+	MySQLAccess  = "etc/mysql/debian.cnf" // the credentials that Debian maintains the server with
 	etcName      = "etc"
 	maxSmallFile = 64 << 20 // bytes: as large as what is read as a whole gets
 )
@@ -134,6 +135,22 @@ func (d Dir) Read(part string) ([]byte, error) {
 		err = fmt.Errorf("read %q: it is larger than %d bytes", d.Path(part), maxSmallFile)
 	}
 	return data, err
+}
+
+// Keep stores a file of the system as a part, readable by its owner only. That
+// it is absent is no error.
+func (d Dir) Keep(part, file string) error {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(d.Path(part)), 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(d.Path(part), data, 0o600)
 }
 
 // Exists reports whether the directory is there, as a directory.

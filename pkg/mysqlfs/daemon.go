@@ -27,6 +27,11 @@ type Daemon struct {
 	Program string   // of the server, which reads the system's configuration
 	Options []string // that it is always given, first
 	Dir     string   // holds the socket and the process id in between; made and removed
+
+	// PIDFiles are where the server, as the system starts it, may write its
+	// process id. Some systems' commands end the server by asking it to, which
+	// takes the very credentials that it refuses.
+	PIDFiles []string
 }
 
 // SystemDaemon is the server of this system, by whichever of its names it
@@ -43,6 +48,7 @@ func SystemDaemon(run command.Runner) (*Daemon, error) {
 	return &Daemon{
 		Runner: run, Program: program, Dir: "/run/tklbam-mysql",
 		Start: []string{"service", name, "start"}, Stop: []string{"service", name, "stop"},
+		PIDFiles: []string{"/run/mysqld/mysqld.pid", "/run/mariadb/mariadb.pid"},
 	}, nil
 }
 
@@ -101,7 +107,7 @@ func (d *Daemon) Restart(ctx context.Context, options ...string) error {
 	if err := d.makeDir(); err != nil {
 		return err
 	}
-	if err := d.Runner.Run(ctx, command.Command{Args: d.Stop}); err != nil {
+	if err := d.stop(ctx); err != nil {
 		return err
 	}
 	args := append([]string{"setsid", "--fork", d.Program}, d.Options...)
@@ -121,6 +127,37 @@ func (d *Daemon) Restart(ctx context.Context, options ...string) error {
 		begun = begun || pid != 0
 		return answers(ctx, d.Runner, Access{DefaultsFile: "/dev/null", Socket: d.Socket()})
 	})
+}
+
+// stop ends the server that the system started.
+func (d *Daemon) stop(ctx context.Context) error {
+	err := d.Runner.Run(ctx, command.Command{Args: d.Stop})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	for _, name := range d.PIDFiles {
+		text, rerr := os.ReadFile(name)
+		pid, perr := strconv.Atoi(strings.TrimSpace(string(text)))
+		if rerr != nil || perr != nil || !d.runs(pid) {
+			continue
+		}
+		return d.terminate(ctx, pid, func() (bool, error) { return !d.runs(pid), nil })
+	}
+	return err
+}
+
+// runs reports whether a process is the server.
+func (d *Daemon) runs(pid int) bool {
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && filepath.Base(program) == filepath.Base(d.Program)
+}
+
+// terminate ends a process and waits until it is gone.
+func (d *Daemon) terminate(ctx context.Context, pid int, gone func() (bool, error)) error {
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("end process %d: %w", pid, err)
+	}
+	return wait(ctx, stopTime, gone)
 }
 
 // serverUser is who the server runs as on every distribution.
@@ -175,10 +212,7 @@ func (d *Daemon) end(ctx context.Context) error {
 	if pid == 0 || err != nil {
 		return err
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("end process %d: %w", pid, err)
-	}
-	return wait(ctx, stopTime, func() (bool, error) {
+	return d.terminate(ctx, pid, func() (bool, error) {
 		left, err := d.process()
 		return left != pid, err
 	})

@@ -13,6 +13,7 @@ import (
 	"tklbam/pkg/extras"
 	"tklbam/pkg/limits"
 	"tklbam/pkg/mysqlfs"
+	"tklbam/pkg/overlay"
 	"tklbam/pkg/pgsqlfs"
 	"tklbam/pkg/rollback"
 )
@@ -66,23 +67,65 @@ func (s *System) lose(list []string) int {
 }
 
 func (s *System) mysql(ctx context.Context, p *printer, dir string) (failed int, err error) {
-	lim := s.Limits.DB(limits.MySQL)
-	report := func(i mysqlfs.Item) { p.line("  %s", i) }
-	server, err := mysqlfs.Find(ctx, s.Runner, mysqlfs.DebianConfig)
-	if err != nil {
-		return s.lose([]string{"skipping the MySQL databases: " + err.Error()}), ctx.Err()
+	if !mysqlfs.Installed() {
+		return s.lose([]string{"skipping the MySQL databases: there is no server"}), nil
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	if s.Journal != nil && !s.Simulate {
-		if err := s.keepMySQL(ctx, server, dir, lim); err != nil {
-			return 0, err
-		}
+	var loaded mysqlfs.Loaded
+	begun := false
+	err = s.MySQL.Use(ctx, func(ctx context.Context, server *mysqlfs.Server) (err error) {
+		begun = true
+		loaded, err = s.loadMySQL(ctx, p, server, dir)
+		return err
+	})
+	if err != nil && !begun && ctx.Err() == nil {
+		return s.lose([]string{"skipping the MySQL databases: " + err.Error()}), nil
 	}
-	loaded, err := server.Load(ctx, dir, lim, mysqlfs.LoadOptions{Simulate: s.Simulate}, report)
 	for _, note := range loaded.Notes {
 		p.line("// %s", note)
 	}
 	return s.lose(loaded.Failed), err
+}
+
+func (s *System) loadMySQL(ctx context.Context, p *printer, server *mysqlfs.Server, dir string) (mysqlfs.Loaded, error) {
+	lim := s.Limits.DB(limits.MySQL)
+	if s.Journal != nil && !s.Simulate {
+		if err := s.keepMySQL(ctx, server, dir, lim); err != nil {
+			return mysqlfs.Loaded{}, err
+		}
+	}
+	loaded, err := server.Load(ctx, dir, lim, mysqlfs.LoadOptions{Simulate: s.Simulate}, func(i mysqlfs.Item) { p.line("  %s", i) })
+	if err != nil || s.Simulate {
+		return loaded, err
+	}
+	return loaded, s.mysqlAccess(ctx)
+}
+
+// mysqlAccess puts the backup's credentials for maintaining the server in the
+// place of this system's once the server, with the backup's users, accepts
+// them.
+func (s *System) mysqlAccess(ctx context.Context) error {
+	data, err := s.Extras().Read(extras.MySQLAccess)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	server, err := mysqlfs.Open(s.Runner, mysqlfs.Access{DefaultsFile: s.Extras().Path(extras.MySQLAccess)})
+	if err != nil {
+		return err
+	}
+	defer server.Close() // opened with no file of its own
+	if server.Check(ctx) != nil {
+		return ctx.Err()
+	}
+	result, err := overlay.Apply(ctx, []overlay.Action{overlay.PutBytes(strings.TrimPrefix(mysqlfs.DebianConfig, "/"), data, 0o600, 0, 0)}, overlay.Options{
+		Root: s.Root, Journal: s.Journal, Protect: s.Protect, Reporter: reporter{s}, Now: s.Now, Fault: s.Fault,
+	})
+	if err == nil && result.Failed > 0 {
+		err = fmt.Errorf("replace %q: it could not be put in place", mysqlfs.DebianConfig)
+	}
+	return err
 }
 
 // keepMySQL saves the databases that will be replaced, and notes those that
@@ -107,11 +150,13 @@ func (s *System) keepMySQL(ctx context.Context, server *mysqlfs.Server, dir stri
 	if len(touched) == 0 {
 		return nil
 	}
-	saved, err := server.Save(ctx, filepath.Join(s.Journal.Dir(), rollback.MyFS), touched.DB(limits.MySQL), nil)
-	if err == nil && len(saved.Failed) > 0 {
-		err = fmt.Errorf("keep MySQL databases for rollback: %q", saved.Failed)
-	}
-	return err
+	return s.Journal.Part(rollback.MyFS, func(dir string) error {
+		saved, err := server.Save(ctx, dir, touched.DB(limits.MySQL), nil)
+		if err == nil && len(saved.Failed) > 0 {
+			err = fmt.Errorf("keep MySQL databases for rollback: %q", saved.Failed)
+		}
+		return err
+	})
 }
 
 // mysqlTree returns the databases in a tree that are in the limits.
@@ -176,11 +221,13 @@ func (s *System) keepPostgreSQL(ctx context.Context, m *pgsqlfs.Machine, dir str
 	if len(touched) == 0 {
 		return nil
 	}
-	saved, err := m.Save(ctx, filepath.Join(s.Journal.Dir(), rollback.PgFS), touched, func(pgsqlfs.Step) {})
-	if err == nil && len(saved.Failed) > 0 {
-		err = fmt.Errorf("keep PostgreSQL databases for rollback: %w", saved.Failed[0])
-	}
-	return err
+	return s.Journal.Part(rollback.PgFS, func(dir string) error {
+		saved, err := m.Save(ctx, dir, touched, func(pgsqlfs.Step) {})
+		if err == nil && len(saved.Failed) > 0 {
+			err = fmt.Errorf("keep PostgreSQL databases for rollback: %w", saved.Failed[0])
+		}
+		return err
+	})
 }
 
 // databases drops those that the restore made, and puts back those that it
@@ -205,24 +252,21 @@ func (u *Undo) kept(part string) string {
 	return dir
 }
 
-func (u *Undo) mysql(ctx context.Context) (err error) {
+func (u *Undo) mysql(ctx context.Context) error {
 	made, kept := u.Record.Notes(newMySQL), u.kept(rollback.MyFS)
 	if len(made) == 0 && kept == "" {
 		return nil
 	}
-	server, err := mysqlfs.Find(ctx, u.Runner, mysqlfs.DebianConfig)
-	if err != nil {
+	return u.MySQL.Use(ctx, func(ctx context.Context, server *mysqlfs.Server) error {
+		if err := server.Drop(ctx, made...); err != nil || kept == "" {
+			return err
+		}
+		loaded, err := server.Load(ctx, kept, limits.List{}.DB(limits.MySQL), mysqlfs.LoadOptions{Drop: true}, nil)
+		if err == nil && len(loaded.Failed) > 0 {
+			err = fmt.Errorf("%q", loaded.Failed)
+		}
 		return err
-	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	if err := server.Drop(ctx, made...); err != nil || kept == "" {
-		return err
-	}
-	loaded, err := server.Load(ctx, kept, limits.List{}.DB(limits.MySQL), mysqlfs.LoadOptions{Drop: true}, nil)
-	if err == nil && len(loaded.Failed) > 0 {
-		err = fmt.Errorf("%q", loaded.Failed)
-	}
-	return err
+	})
 }
 
 func (u *Undo) pgsql(ctx context.Context) error {

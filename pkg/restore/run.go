@@ -61,6 +61,9 @@ func (r *Run) inspect(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return hooks.Step("inspect", err)
 	}
+	if err := r.tellUnsaved(); err != nil {
+		return hooks.Step("inspect", err)
+	}
 	if err := r.Accept(ctx, made); err != nil {
 		return hooks.Step("inspect", err)
 	}

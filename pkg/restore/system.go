@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"tklbam/pkg/command"
 	"tklbam/pkg/extras"
 	"tklbam/pkg/limits"
+	"tklbam/pkg/mysqlfs"
 	"tklbam/pkg/overlay"
 	"tklbam/pkg/packages"
 	"tklbam/pkg/rollback"
@@ -37,6 +39,7 @@ type System struct {
 	Protect  []string          // directories that no restored file may touch
 
 	Runner command.Runner
+	MySQL  mysqlfs.System
 	Env    []string
 	Out    io.Writer // the plan, in the form it always had, and what programs print
 	Warn   func(path string, err error)
@@ -80,6 +83,25 @@ func (p *printer) title(format string, args ...any) {
 		rule[i] = '-'
 	}
 	p.line("%s\n%s\n", text, rule)
+}
+
+// tellUnsaved prints what the backup lacks.
+func (s *System) tellUnsaved() error {
+	text, err := s.Extras().Read(extras.Unsaved)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p := &printer{w: s.Out}
+	p.title("THIS BACKUP LACKS")
+	for line := range strings.Lines(string(text)) {
+		path, why, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		p.line("  %s: %s", path, strconv.Quote(why))
+	}
+	p.line("")
+	return p.err
 }
 
 // Packages installs the packages of the backup that this system lacks. It

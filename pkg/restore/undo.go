@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"tklbam/pkg/command"
+	"tklbam/pkg/mysqlfs"
 	"tklbam/pkg/packages"
 	"tklbam/pkg/rollback"
 )
@@ -19,6 +20,7 @@ type Undo struct {
 	Root   string
 	Record *rollback.Record
 	Runner command.Runner
+	MySQL  mysqlfs.System
 	Env    []string
 	Out    io.Writer // what programs print
 	Warn   func(path string, err error)

@@ -75,8 +75,31 @@ func newJournal(dir string, calls livefs.Calls, opts Options) (*Journal, error) 
 	return j, nil
 }
 
-// Dir returns the record's directory, for databases and the like.
+// Dir returns the record's directory.
 func (j *Journal) Dir() string { return j.dir }
+
+// Part adds a part to the record, a directory that write makes: it is there as
+// a whole, and durable, or not at all.
+func (j *Journal) Part(name string, write func(dir string) error) error {
+	partial := filepath.Join(j.dir, partialDir, name)
+	if err := os.RemoveAll(partial); err != nil {
+		return err
+	}
+	if err := write(partial); err != nil {
+		return err
+	}
+	d, err := os.Open(partial)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Syncfs(int(d.Fd())), d.Close()); err != nil {
+		return fmt.Errorf("sync %q: %w", partial, err)
+	}
+	if err := os.Rename(partial, filepath.Join(j.dir, name)); err != nil {
+		return err
+	}
+	return syncDir(j.dir)
+}
 
 // A Change is the intent to put something else at a path, or nothing.
 type Change struct {
