@@ -8,11 +8,14 @@ import (
 )
 
 // shop is a web application: it shows what is on sale from one server and
-// what was ordered from the other, as users of its own.
+// what was ordered from the other, as users of its own, and what it keeps in
+// databases that hooks take care of.
 const shop = `#!/bin/bash -e
 . /var/www/shop/config
 mysql -N -u shop --password="$PASSWORD" shop -e 'select * from offers'
 psql -qAt shop -c 'select * from "Orders" order by id'
+redis-cli get visits
+sqlite3 /var/www/shop/carts.db 'select * from carts'
 `
 
 // A store is a machine with the application, and the disk it is backed up to.
@@ -28,6 +31,9 @@ func newStore(t testing.TB) *store {
 	s.write("/var/www/shop/show", shop)
 	s.shell(`
 useradd -r -d /var/www shop
+redis-cli set visits 42
+sqlite3 /var/www/shop/carts.db 'create table carts (owner text); insert into carts values ("alice")'
+echo /var/www/shop/carts.db > /etc/tklbam/sqlite
 chown -R shop: /var/www/shop
 chmod 600 /var/www/shop/config
 chmod 755 /var/www/shop/show
@@ -104,6 +110,7 @@ CREATE TABLE extra (id INT); INSERT INTO extra VALUES (1);
 CREATE DATABASE own; CREATE TABLE own.t (a INT); INSERT INTO own.t VALUES (42);
 CREATE USER own@localhost IDENTIFIED BY 'own'; GRANT ALL ON own.* TO own@localhost;
 `)
+	b.shell("redis-cli set visits 1; redis-cli set own 1")
 	b.psql("postgres", `CREATE ROLE own LOGIN PASSWORD 'own'; CREATE DATABASE own OWNER own; CREATE DATABASE shop OWNER own;`)
 	b.psql("own", `CREATE TABLE t AS SELECT 42 AS a;`)
 	b.psql("shop", `CREATE TABLE "Orders" (other text); INSERT INTO "Orders" VALUES ('other');`)
@@ -168,6 +175,10 @@ func TestDatabases(t *testing.T) {
 		b.t = t
 		testKilledAmongDatabases(t, b, was)
 	})
+	t.Run("points in time", func(t *testing.T) {
+		a.t, b.t = t, t
+		testPointsInTime(t, a, b)
+	})
 	t.Run("limits", func(t *testing.T) {
 		b.t = t
 		b.run("tklbam-restore", toDisk, fromShop, "--skip-packages", "--skip-files", "--limits=mysql:shop/products -mysql:mysql -pgsql:shop/Orders")
@@ -179,6 +190,38 @@ func TestDatabases(t *testing.T) {
 			t.Errorf("after the rollback:\n%s", difference(was, is))
 		}
 	})
+}
+
+// testPointsInTime: every session of a chain gives the databases back as they
+// were when it ran.
+func testPointsInTime(t *testing.T, a *store, b *machine) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var points []struct{ time, content string }
+	for range 4 {
+		for range 20 {
+			n := random.IntN(1000)
+			a.mysql([]string{
+				fmt.Sprintf("INSERT INTO shop.products (name, price, picture) VALUES ('new %d', %[1]d, RANDOM_BYTES(%[1]d))", n),
+				"DELETE FROM shop.products ORDER BY RAND() LIMIT 1",
+				fmt.Sprintf("UPDATE shop.products SET price = %d WHERE id %% 3 = %d", n, n%3),
+				fmt.Sprintf("CREATE OR REPLACE TABLE shop.t%d AS SELECT *, %d AS n FROM shop.products", n%5, n),
+			}[random.IntN(4)])
+			a.psql("shop", []string{
+				fmt.Sprintf(`INSERT INTO "Orders" (product, paper) VALUES ('new %d', decode(repeat('0a', %[1]d), 'hex'))`, n),
+				`DELETE FROM "Orders" WHERE id = (SELECT id FROM "Orders" ORDER BY random() LIMIT 1)`,
+				fmt.Sprintf(`ALTER TABLE "Orders" ADD COLUMN IF NOT EXISTS c%d int DEFAULT %d`, n%4, n),
+				fmt.Sprintf(`SELECT lo_from_bytea(0, decode(repeat('ff', %d), 'hex'))`, n),
+			}[random.IntN(4)])
+		}
+		_, sum := events(t, a.quiet("tklbam-backup", toDisk, "--json"))
+		points = append(points, struct{ time, content string }{sum.Time, a.databases()})
+	}
+	for i, p := range points {
+		b.restored(toDisk, fromShop, "--skip-files", "--skip-packages", "--no-rollback", "--time="+p.time)
+		if is := b.shops(); is != shops(p.content) {
+			t.Errorf("point %d:\n%s", i, difference(p.content, is))
+		}
+	}
 }
 
 // session opens a session of PostgreSQL that stays. The channel tells of its

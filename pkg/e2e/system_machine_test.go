@@ -253,6 +253,8 @@ func (m *machine) boot() {
 	_, err = out.Read(make([]byte, 1))
 	ok(m.t, err)
 	m.init = children(m.t, cmd.Process.Pid)[0]
+	r := run(m.t, exec.Command("nsenter", "--target="+m.init, "--net", "ip", "link", "set", "lo", "up"))
+	says(m.t, r, 0)
 }
 
 // children are the ids of the processes that one has started.

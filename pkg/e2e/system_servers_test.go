@@ -45,7 +45,7 @@ printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 apt-get -q update
-apt-get -q -y -o APT::Sandbox::User=root install --no-install-recommends mariadb-server postgresql
+apt-get -q -y -o APT::Sandbox::User=root install --no-install-recommends mariadb-server postgresql redis-server sqlite3
 rm /usr/sbin/policy-rc.d
 mv /tmp/sources.list /etc/apt/sources.list
 apt-get clean
@@ -64,6 +64,7 @@ mkdir -p /var/lib/apt/lists/partial /var/cache/apt/archives/partial
 func newServers(t testing.TB, name, disk string) *machine {
 	t.Helper()
 	needsSystems(t)
+	needs(t, "nsenter", "ip")
 	from, err := withServers()
 	if errors.Is(err, errBootstrap) && os.Getenv("CI") != "true" {
 		t.Skip(err)
@@ -71,7 +72,12 @@ func newServers(t testing.TB, name, disk string) *machine {
 	ok(t, err)
 	m := newMachineOf(t, from, name, disk, tempDir(t))
 	m.boot()
-	m.shell("mkdir -m 1777 /run/lock; service mariadb start; service postgresql start")
+	for _, hook := range []string{"redis", "sqlite"} {
+		m.must("mkdir", "-p", "/etc/tklbam/hooks.d")
+		copyTree(t, "../../contrib/hooks/"+hook, m.path("/etc/tklbam/hooks.d/"+hook))
+		m.must("chmod", "755", "/etc/tklbam/hooks.d/"+hook)
+	}
+	m.shell("mkdir -m 1777 /run/lock; for s in mariadb postgresql redis-server; do service $s start; done")
 	return m
 }
 
