@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,6 +86,18 @@ mysqldump --all-databases --routines --events --triggers --hex-blob --skip-dump-
 mysql -N -e "select user, host from mysql.user order by 1, 2"
 cd /
 runuser -u postgres -- pg_dumpall
+`).stdout
+	return volatile.ReplaceAllString(out, "")
+}
+
+// shopContent is that of the application's databases alone. A restore leaves
+// tables in place that the backup knows nothing of.
+func (m *machine) shopContent() string {
+	m.t.Helper()
+	out := m.typed("", `
+mysqldump --routines --events --triggers --hex-blob --skip-dump-date --skip-extended-insert --ignore-table=shop.extra shop
+cd /
+runuser -u postgres -- pg_dump shop
 `).stdout
 	return volatile.ReplaceAllString(out, "")
 }
@@ -175,10 +189,6 @@ func TestDatabases(t *testing.T) {
 		b.t = t
 		testKilledAmongDatabases(t, b, was)
 	})
-	t.Run("points in time", func(t *testing.T) {
-		a.t, b.t = t, t
-		testPointsInTime(t, a, b)
-	})
 	t.Run("limits", func(t *testing.T) {
 		b.t = t
 		b.run("tklbam-restore", toDisk, fromShop, "--skip-packages", "--skip-files", "--limits=mysql:shop/products -mysql:mysql -pgsql:shop/Orders")
@@ -189,6 +199,10 @@ func TestDatabases(t *testing.T) {
 		if is := b.databases(); is != was {
 			t.Errorf("after the rollback:\n%s", difference(was, is))
 		}
+	})
+	t.Run("points in time", func(t *testing.T) {
+		a.t, b.t = t, t
+		testPointsInTime(t, a, b)
 	})
 }
 
@@ -214,11 +228,11 @@ func testPointsInTime(t *testing.T, a *store, b *machine) {
 			}[random.IntN(4)])
 		}
 		_, sum := events(t, a.quiet("tklbam-backup", toDisk, "--json"))
-		points = append(points, struct{ time, content string }{sum.Time, a.databases()})
+		points = append(points, struct{ time, content string }{sum.Time.Format(time.RFC3339), a.shopContent()})
 	}
 	for i, p := range points {
-		b.restored(toDisk, fromShop, "--skip-files", "--skip-packages", "--no-rollback", "--time="+p.time)
-		if is := b.shops(); is != shops(p.content) {
+		says(t, b.run("tklbam-restore", toDisk, fromShop, "--skip-files", "--skip-packages", "--no-rollback", "--time="+p.time), 0, "We're done")
+		if is := b.shopContent(); is != p.content {
 			t.Errorf("point %d:\n%s", i, difference(p.content, is))
 		}
 	}

@@ -164,7 +164,10 @@ func (m *machine) killedWhen(holds func() bool, args ...string) bool {
 		}
 		if holds() {
 			m.kill(cmd)
-			return <-done != nil
+			killed := <-done != nil
+			// A child that was being started has the lock until it is.
+			m.must("flock", "--timeout=10", "/run/tklbam-backup.pid", "true")
+			return killed
 		}
 	}
 }
