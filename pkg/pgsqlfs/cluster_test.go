@@ -142,10 +142,16 @@ func TestStepWords(t *testing.T) {
 	for _, s := range []Step{
 		{Database: Database{Name: "app"}},
 		{Database: Database{"15/extra", "a\nb"}, Exists: true, Tables: 3, Without: 1},
+		{Database: Database{Name: "new"}, Tables: 1, Without: 5},
 	} {
-		got[s.String()] = s.Effect()
+		got[s.String()] = s.Effect() + "|" + s.Warning()
 	}
-	want := map[string]string{"database: app": "create it", `database: 15/extra/"a\nb"`: "replace the one there, 1 of 4 tables without rows"}
+	const without = "tables will be without rows, as the limits or those of the backup say"
+	want := map[string]string{
+		"database: app":             "create it|",
+		`database: 15/extra/"a\nb"`: `replace the one there, 1 of 4 tables without rows|database 15/extra/"a\nb": 1 of its 4 ` + without + "; the rows that are in them now will be lost",
+		"database: new":             "create it, 5 of 6 tables without rows|database new: 5 of its 6 " + without,
+	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

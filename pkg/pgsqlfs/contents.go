@@ -24,6 +24,7 @@ type contents struct {
 	spaces  map[string]bool  // tablespaces that are used
 	keys    []foreignKey
 	keyIDs  map[int]bool
+	fills   []string // statements that fill materialized views
 
 	ids      map[int]table // entries of tables
 	attached []tocEntry
@@ -93,6 +94,8 @@ func (c *contents) addTable(e *tocEntry) {
 	case "FK CONSTRAINT":
 		c.keyIDs[e.ID] = true
 		c.keys = append(c.keys, foreignKey{add: e.Definition})
+	case "MATERIALIZED VIEW DATA":
+		c.fills = append(c.fills, e.Definition)
 	case "COMMENT":
 		if e.dependsOn(c.keyIDs) {
 			c.keys = append(c.keys, foreignKey{comment: e.Definition})
@@ -189,11 +192,7 @@ func tablespaceOf(statement string) string {
 	if found == nil {
 		return ""
 	}
-	name, isQuoted := strings.CutPrefix(found[1], `"`)
-	if !isQuoted {
-		return name
-	}
-	return strings.ReplaceAll(strings.TrimSuffix(name, `"`), `""`, `"`)
+	return unquoted(found[1])
 }
 
 // createAs returns the statement that makes the database under another name,
@@ -211,4 +210,32 @@ func (c *contents) createAs(name string, spaces bool) (string, error) {
 		rest = tablespaceClause.ReplaceAllString(rest, "")
 	}
 	return "CREATE DATABASE " + identifier(name) + rest, nil
+}
+
+// localeClause is a locale in a CREATE DATABASE, other than one of ICU, which
+// has its own.
+var localeClause = regexp.MustCompile(` (?:LOCALE|LC_COLLATE|LC_CTYPE) = '([^']*)'`)
+
+func localeOf(statement string) string {
+	found := localeClause.FindStringSubmatch(statement)
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
+
+// inPlainLocale returns a CREATE DATABASE with the locale that every system
+// has for the encoding, and the one it had, "" if none.
+func inPlainLocale(statement string) (plain, was string) {
+	locale := "C"
+	if strings.Contains(statement, " ENCODING = 'UTF8'") {
+		locale = "C.UTF-8"
+	}
+	name := createDatabase.FindString(statement)
+	rest := statement[len(name):]
+	was = localeOf(rest)
+	return name + localeClause.ReplaceAllStringFunc(rest, func(clause string) string {
+		kind, _, _ := strings.Cut(clause, "=")
+		return kind + "= '" + locale + "'"
+	}), was
 }

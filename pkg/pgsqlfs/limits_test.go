@@ -53,11 +53,16 @@ func TestTableLimits(t *testing.T) {
 	for _, test := range tests {
 		list := strings.Fields(test.limits)
 		t.Run(test.limits, func(t *testing.T) {
-			s, to := &server{T: t, client: s.client, data: s.data}, &server{T: t, client: to.client, data: to.data}
+			s, to := &server{TB: t, client: s.client, data: s.data}, &server{TB: t, client: to.client, data: to.data}
 			to.exec(neutral, "DROP DATABASE IF EXISTS other;")
 			loaded := to.load(whole, list...)
 			to.check(test.want, test.other)
 			want := len(strings.Fields(test.want))
+			if warned := slices.ContainsFunc(loaded.Notes, func(n string) bool {
+				return strings.Contains(n, fmt.Sprintf("app: %d of its %d tables", len(all)-want, len(all)))
+			}); warned != (want < len(all)) {
+				t.Errorf("notes are %q", loaded.Notes)
+			}
 			if loaded.Tables != want {
 				t.Errorf("%d tables loaded, want %d", loaded.Tables, want)
 			}

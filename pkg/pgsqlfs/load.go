@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"tklbam/pkg/command"
@@ -40,7 +39,8 @@ type Loaded struct {
 // limits exclude is loaded without them, and foreign keys that rows then fall
 // short of hold for new rows only.
 //
-// What cannot be loaded is in Failed, and the rest is loaded. The error is
+// What cannot be loaded is in Failed, and the rest is loaded. A database whose
+// materialized views cannot all be filled is in Failed and loaded. The error is
 // about the tree itself or the context's.
 func (m *Machine) Load(ctx context.Context, dir string, list limits.List, opts LoadOptions, report func(Step)) (Loaded, error) {
 	var loaded Loaded
@@ -78,7 +78,8 @@ type loader struct {
 	scope    scope
 	report   func(Step)
 	simulate bool
-	spaces   map[string]bool // tablespaces of the cluster
+	spaces   map[string]bool     // tablespaces of the cluster
+	settings map[string][]string // of roles in a database, by its name
 }
 
 func (l *loader) fail(database string, err error) {
@@ -97,6 +98,9 @@ func (l *loader) cluster(ctx context.Context) {
 		}
 		tell(l.report, i.Step)
 		l.Found++
+		if warning := i.Warning(); warning != "" {
+			l.Notes = append(l.Notes, warning)
+		}
 		if l.simulate {
 			continue
 		}
@@ -127,12 +131,12 @@ func (l *loader) prepare(ctx context.Context) error {
 }
 
 func (l *loader) loadRoles(ctx context.Context) error {
-	f, err := open(l.root, path.Join(l.tree.path, globalsName))
-	if err != nil {
-		return err
+	g, err := readGlobals(l.root, path.Join(l.tree.path, globalsName))
+	if err == nil {
+		l.settings = g.settings
+		err = l.loadGlobals(ctx, g)
 	}
-	defer f.Close()
-	if err := l.client.loadGlobals(ctx, f); err != nil {
+	if err != nil {
 		return fmt.Errorf("load the roles of PostgreSQL cluster %s: %w", l.Cluster, err)
 	}
 	return nil
@@ -161,7 +165,12 @@ func (l *loader) database(ctx context.Context, i item) (err error) {
 	if err := l.restore(ctx, c, i, fresh); err != nil {
 		return err
 	}
-	if err := l.replace(ctx, i.Name, fresh, i.Exists, c); err != nil {
+	c.finish = append(c.finish, l.settings[i.Name]...)
+	l.derive(ctx, c, i, fresh)
+	if err := l.finish(ctx, c, fresh); err != nil {
+		return fmt.Errorf("give it its settings: %w", err)
+	}
+	if err := l.replace(ctx, i.Name, fresh, i.Exists); err != nil {
 		return fmt.Errorf("put it in its place: %w", err)
 	}
 	if !i.Exists {
@@ -183,7 +192,14 @@ func (l *loader) create(ctx context.Context, c *contents, fresh string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.sql(ctx, neutral, statement); err != nil {
+	err = l.sql(ctx, neutral, statement)
+	if p, ok := errors.AsType[*programError](err); ok && p.code == wrongObject {
+		if plain, was := inPlainLocale(statement); was != "" && l.sql(ctx, neutral, plain) == nil {
+			err = nil
+			l.Notes = append(l.Notes, fmt.Sprintf("database %q gets the locale %q, since there is no %q here: its text sorts otherwise", c.Database, localeOf(plain), was))
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("create it: %w", err)
 	}
 	return l.openPublic(ctx, c, fresh)
@@ -276,7 +292,7 @@ func (l *loader) packing(c *contents, i item, keysLater bool) *packing {
 	}
 	p.keep = func(e *tocEntry) bool {
 		switch {
-		case e.isOfDatabase(), e.isBuiltIn():
+		case e.isOfDatabase(), e.isBuiltIn(), e.Kind == "MATERIALIZED VIEW DATA":
 			return false
 		case e.Kind == "TABLE DATA":
 			return selected.has(table{e.Schema, e.Tag})
@@ -286,22 +302,4 @@ func (l *loader) packing(c *contents, i item, keysLater bool) *packing {
 		return true
 	}
 	return p
-}
-
-// addKeys adds foreign keys where some tables have no rows. One that the rows
-// there are do not meet is not checked for those.
-func (l *loader) addKeys(ctx context.Context, c *contents, fresh string) error {
-	const violated = "23503"
-	start := strings.Join(c.encoding, "")
-	for _, k := range c.keys {
-		err := l.sql(ctx, fresh, start+k.add+k.comment)
-		if p, ok := errors.AsType[*programError](err); ok && p.code == violated {
-			add := strings.TrimRight(k.add, ";\n ") + " NOT VALID;\n"
-			err = l.sql(ctx, fresh, start+add)
-		}
-		if err != nil {
-			return fmt.Errorf("add a foreign key: %w", err)
-		}
-	}
-	return nil
 }

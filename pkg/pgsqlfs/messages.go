@@ -22,6 +22,7 @@ func (e *programError) Unwrap() error { return e.err }
 const (
 	objectInUse     = "55006"
 	duplicateObject = "42710"
+	wrongObject     = "42809" // also for a locale that is not there
 )
 
 // Bounds on what is kept of messages.

@@ -12,6 +12,7 @@
 //	app/blobs.toc           the list of them
 //	app/restore.sql         the schema again, for people
 //	.clusters/15/extra/     the same for every other cluster than the first
+//	.made                   what to drop, in a tree that is kept for a rollback
 //
 // A directory has its database's name, with "%" and two hex digits for a
 // slash, a percent sign and a dot at the start. The name that counts is the
@@ -107,6 +108,20 @@ func (s Step) Effect() string {
 	}
 	if s.Without > 0 {
 		text += fmt.Sprintf(", %d of %d tables without rows", s.Without, s.Tables+s.Without)
+	}
+	return text
+}
+
+// Warning returns a sentence about the tables that will be without rows, ""
+// if there are none. A limit that includes a table excludes the rows of all
+// that no limit includes, which who gives one may not think of.
+func (s Step) Warning() string {
+	if s.Without == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("database %s: %d of its %d tables will be without rows, as the limits or those of the backup say", s.Database, s.Without, s.Tables+s.Without)
+	if s.Exists {
+		text += "; the rows that are in them now will be lost"
 	}
 	return text
 }

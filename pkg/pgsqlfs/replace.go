@@ -32,31 +32,49 @@ func isSpare(name string) bool {
 	return false
 }
 
-// replace gives the database fresh the name and the settings that it is to
-// have, and the one of that name, if there is one, a spare name. It is one
-// transaction: whatever happens there is one or the other.
-func (c *client) replace(ctx context.Context, name, fresh string, exists bool, toc *contents) error {
+// replace gives the database fresh the name that it is to have, and the one of
+// that name, if there is one, a spare name. It is one transaction: whatever
+// happens there is one or the other.
+func (c *client) replace(ctx context.Context, name, fresh string, exists bool) error {
 	var b strings.Builder
 	b.WriteString("BEGIN;\n")
 	if exists {
 		fmt.Fprintf(&b, "ALTER DATABASE %s RENAME TO %s;\n", identifier(name), identifier(spareName(oldPrefix, name)))
 	}
-	fmt.Fprintf(&b, "ALTER DATABASE %s RENAME TO %s;\n", identifier(fresh), identifier(name))
-	b.WriteString(strings.Join(toc.encoding, ""))
-	if toc.owner != "" {
-		fmt.Fprintf(&b, "ALTER DATABASE %s OWNER TO %s;\n", identifier(name), identifier(toc.owner))
-	}
-	b.WriteString(strings.Join(toc.finish, ""))
-	b.WriteString("COMMIT;\n")
+	fmt.Fprintf(&b, "ALTER DATABASE %s RENAME TO %s;\nCOMMIT;\n", identifier(fresh), identifier(name))
 	return c.alone(ctx, []string{name, fresh}, b.String())
 }
 
 // drop removes a database, if it is there, ending its sessions.
 func (c *client) drop(ctx context.Context, name string) error {
-	if err := c.alone(ctx, []string{name}, "DROP DATABASE IF EXISTS "+identifier(name)+";\n"); err != nil {
+	err := c.unsubscribe(ctx, name)
+	if err == nil {
+		err = c.alone(ctx, []string{name}, "DROP DATABASE IF EXISTS "+identifier(name)+";\n")
+	}
+	if err != nil {
 		return fmt.Errorf("drop database %q: %w", name, err)
 	}
 	return nil
+}
+
+// subscribed is the version from which on there are subscriptions.
+const subscribed = 10
+
+// unsubscribe removes the subscriptions of a database, which can't be dropped
+// with any. The servers that they are to are not told: what they keep for one
+// may be for another of its name, in the database that took this one's place.
+func (c *client) unsubscribe(ctx context.Context, database string) error {
+	if majorVersion(c.Version) < subscribed {
+		return nil
+	}
+	rows, err := c.query(ctx, neutral, "SELECT s.subname FROM pg_catalog.pg_subscription s\n"+
+		"JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = "+literal(database)+";\n", 1)
+	for _, row := range rows {
+		name := identifier(row[0])
+		err = errors.Join(err, c.sql(ctx, database, "ALTER SUBSCRIPTION "+name+" DISABLE;\n"+
+			"ALTER SUBSCRIPTION "+name+" SET (slot_name = NONE);\nDROP SUBSCRIPTION "+name+";\n"))
+	}
+	return err
 }
 
 // attempts is how often sessions are ended. The server waits up to 5 seconds

@@ -119,12 +119,8 @@ func TestLoadFailsAnywhere(t *testing.T) {
 	for at := 1; ; at++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		run := &failing{Runner: s.run, at: at, fail: func(command.Command) error { return errInjected }}
-		if at%2 == 0 { // as if killed: nothing is cleaned up
-			run.fail = func(command.Command) error {
-				cancel()
-				run.Runner = refusing{}
-				return ctx.Err()
-			}
+		if at%2 == 0 {
+			run = dying(s.run, at, cancel)
 		}
 		m := &Machine{Clusters: []Cluster{s.Cluster}, Runner: run}
 		loaded, err := m.Load(ctx, dir, nil, LoadOptions{}, nil)
@@ -145,6 +141,18 @@ func TestLoadFailsAnywhere(t *testing.T) {
 			s.exec("app", "UPDATE t SET s = 'old';")
 		}
 	}
+}
+
+// dying runs programs as if the process were killed at the given call: nothing
+// is cleaned up.
+func dying(runner command.Runner, at int, cancel func()) *failing {
+	run := &failing{Runner: runner, at: at}
+	run.fail = func(command.Command) error {
+		cancel()
+		run.Runner = refusing{}
+		return context.Canceled
+	}
+	return run
 }
 
 type refusing struct{}

@@ -13,12 +13,31 @@ import (
 // oddNames are names of databases that need care in files, in SQL, in
 // connection settings or in all of them.
 var oddNames = []string{
-	"Upper case", ".hid/den %2F", "..", ".globals.sql", `it's "a" back\slash`, "a=b dbname=postgres", "--version", "postgresql://host/db",
+	"Upper case", ".hid/den %2F", "..", ".globals.sql", `it's "a" back\slash dbname=postgres`, "--version", "postgresql://host/db",
 	strings.Repeat("é", 31),
 }
 
 //go:embed testdata/zoo.sql
 var zoo string
+
+//go:embed testdata/wide.sql
+var wide string
+
+// encodings are databases in other encodings than the cluster's, with other
+// locales, and with text that only those have.
+const encodings = `
+CREATE DATABASE latin9 TEMPLATE template0 ENCODING 'LATIN9' LC_COLLATE 'C' LC_CTYPE 'POSIX';
+CREATE DATABASE japan TEMPLATE template0 ENCODING 'EUC_JP' LOCALE 'C' CONNECTION LIMIT 3;
+CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C';
+CREATE DATABASE icu TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE-u-co-phonebk' LOCALE 'C.UTF-8';
+`
+
+// encoded is what is in each of them: its name and its content are bytes of
+// the database's encoding.
+var encoded = map[string]string{
+	"latin9": "na\xefve \xa4\xff", "japan": "\xc6\xfc\xcb\xdc \x8e\xb1",
+	"ascii": "\x01\x7f\x80\xfe\xff\xc3", "icu": "Ä ß 🐘",
+}
 
 // Everything there is in a cluster is there again, byte for byte in a dump of
 // all, on a server that had none of it.
@@ -26,13 +45,21 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	from := start(t)
 	from.exec(neutral, `
-CREATE ROLE owner LOGIN PASSWORD 'secret' VALID UNTIL '2040-01-01';
 CREATE ROLE "odd ""role""" NOLOGIN;
+CREATE ROLE owner LOGIN PASSWORD 'secret' VALID UNTIL '2040-01-01';
 GRANT owner TO "odd ""role""";
 ALTER ROLE owner SET work_mem = '7MB';
+CREATE ROLE superior SUPERUSER CONNECTION LIMIT 3;
+COMMENT ON ROLE superior IS E'it''s\n"above"';
+GRANT SET ON PARAMETER log_statement TO owner;
 `)
-	from.exec(neutral, "CREATE DATABASE zoo OWNER owner;")
+	from.exec(neutral, "CREATE DATABASE zoo OWNER owner; CREATE DATABASE wide; SET client_encoding = 'UTF8';"+encodings)
 	from.exec("zoo", zoo)
+	from.exec("wide", wide)
+	for name, text := range encoded {
+		from.exec(name, "CREATE TABLE "+identifier(text)+" AS SELECT "+literal(text)+"::text AS "+identifier(text)+";")
+		from.exec(name, "COMMENT ON TABLE "+identifier(text)+" IS "+literal(text)+"; COMMENT ON DATABASE "+name+" IS "+literal(text)+";")
+	}
 	for i, name := range oddNames {
 		from.exec(neutral, "CREATE DATABASE "+identifier(name)+" TEMPLATE template0;")
 		from.exec(name, "CREATE TABLE t (i int); INSERT INTO t VALUES ("+string(rune('0'+i%10))+");")
@@ -40,7 +67,7 @@ ALTER ROLE owner SET work_mem = '7MB';
 	}
 	dir := filepath.Join(t.TempDir(), "pgfs")
 	saved := from.save(dir)
-	if saved.Found != len(oddNames)+1 || saved.Tables < len(oddNames)+13 {
+	if saved.Found != len(oddNames)+len(encoded)+2 || saved.Tables < len(oddNames)+len(encoded)+30 {
 		t.Errorf("saved %+v", saved)
 	}
 	want := from.logical()
@@ -51,7 +78,7 @@ ALTER ROLE owner SET work_mem = '7MB';
 	}
 	equal(t, "restored cluster", to.logical(), want)
 	// Again, over what is there by now.
-	loaded = to.load(dir, "pgsql:zoo", "pgsql:..")
+	loaded = to.load(dir, "pgsql:zoo", "pgsql:wide", "pgsql:..")
 	if len(loaded.Created) > 0 {
 		t.Errorf("created %v a second time", loaded.Created)
 	}
@@ -171,12 +198,7 @@ func TestOlderServer(t *testing.T) {
 func TestTablespaces(t *testing.T) {
 	t.Parallel()
 	from, to := start(t), start(t)
-	space := filepath.Join(from.Socket, "space")
-	c := from.command("mkdir", space)
-	c.Args[len(c.Args)-2] = "mkdir"
-	if err := from.do(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
+	space := from.directory("space")
 	from.exec(neutral, "CREATE TABLESPACE \"my space\" LOCATION "+literal(space)+";")
 	from.exec(neutral, "CREATE DATABASE app TABLESPACE \"my space\"; CREATE DATABASE other;")
 	from.exec("other", "CREATE TABLE t (i int PRIMARY KEY) TABLESPACE \"my space\";")

@@ -130,7 +130,7 @@ func TestDumpDies(t *testing.T) {
 	})
 }
 
-// cutting calls end once so many bytes have passed.
+// cutting calls end, once, when so many bytes have passed.
 type cutting struct {
 	w    interface{ Write([]byte) (int, error) }
 	left int
@@ -138,8 +138,9 @@ type cutting struct {
 }
 
 func (c *cutting) Write(p []byte) (int, error) {
-	if c.left -= len(p); c.left < 0 {
+	if c.left -= len(p); c.left < 0 && c.end != nil {
 		c.end()
+		c.end = nil
 	}
 	return c.w.Write(p)
 }

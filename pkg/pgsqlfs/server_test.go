@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"tklbam/pkg/command"
@@ -19,7 +20,7 @@ import (
 )
 
 // needs returns the path of a program, without which the test is skipped.
-func needs(t *testing.T, program string) string {
+func needs(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err == nil {
@@ -33,7 +34,7 @@ func needs(t *testing.T, program string) string {
 }
 
 // serverBin returns the directory of the newest server's programs.
-func serverBin(t *testing.T) string {
+func serverBin(t testing.TB) string {
 	t.Helper()
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {
@@ -51,12 +52,12 @@ func serverBin(t *testing.T) string {
 // A server is an instance of its own, with its data and its socket in a
 // temporary directory, as the unprivileged user when the test is root.
 type server struct {
-	*testing.T
+	testing.TB
 	client
 	data string
 }
 
-func start(t *testing.T) *server {
+func start(t testing.TB) *server {
 	t.Helper()
 	bin := serverBin(t)
 	dir, err := os.MkdirTemp("", "pg") // short: a socket's path is
@@ -68,7 +69,7 @@ func start(t *testing.T) *server {
 			t.Error(err)
 		}
 	})
-	s := &server{T: t, data: filepath.Join(dir, "data")}
+	s := &server{TB: t, data: filepath.Join(dir, "data")}
 	s.client = client{
 		Cluster: Cluster{
 			Version: filepath.Base(filepath.Dir(bin)), Name: "test", Bin: bin,
@@ -79,9 +80,57 @@ func start(t *testing.T) *server {
 	if os.Geteuid() == 0 {
 		s.asPostgres(dir)
 	}
-	s.tool("initdb", "--pgdata="+s.data, "--auth=peer", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8")
+	s.tool("initdb", "--pgdata="+s.data, "--auth=peer", "--no-sync", "--wal-segsize=1", "--encoding=UTF8", "--locale=C.UTF-8")
 	s.begin()
+	s.Cleanup(func() {
+		if err := s.pgctl("stop", "--mode=immediate"); err != nil {
+			s.Error(err)
+		}
+	})
 	return s
+}
+
+// made is the data directory of a server that was never started, which every
+// instance starts as a copy of.
+var made struct {
+	sync.Mutex
+	dir string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := os.RemoveAll(made.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// blank returns that directory.
+func (s *server) blank() string {
+	s.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if made.dir == "" {
+		dir, err := os.MkdirTemp("", "pg")
+		if err != nil {
+			s.Fatal(err)
+		}
+		made.dir = dir
+		s.own(dir)
+		s.tool("initdb", "--pgdata="+dir+"/data", "--auth=peer", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--wal-segsize=1")
+	}
+	return made.dir + "/data"
+}
+
+// plain runs a program that is not PostgreSQL's as the server's user.
+func (s *server) plain(program string, args ...string) {
+	s.Helper()
+	c := s.command(program, args...)
+	c.Args[slices.Index(c.Args, filepath.Join(s.Bin, program))] = program
+	if err := s.do(s.Context(), c); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // asPostgres makes the instance the postgres user's.
@@ -91,6 +140,19 @@ func (s *server) asPostgres(dir string) {
 		s.Skip("there is no user postgres")
 	}
 	s.Owner, s.Group = u.Username, u.Gid
+	s.own(dir)
+}
+
+// own gives a directory to the server's user.
+func (s *server) own(dir string) {
+	s.Helper()
+	if s.Owner == "" {
+		return
+	}
+	u, err := user.Lookup(s.Owner)
+	if err != nil {
+		s.Fatal(err)
+	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
 	if err := os.Chown(dir, uid, gid); err != nil {
@@ -98,16 +160,11 @@ func (s *server) asPostgres(dir string) {
 	}
 }
 
-// begin starts the server; it ends with the test.
+// begin starts the server, which must be running when the test ends.
 func (s *server) begin() {
 	s.Helper()
-	options := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c fsync=off -c full_page_writes=off -c autovacuum=off -c wal_level=logical -c port=%d -c max_prepared_transactions=2", s.Socket, s.Port)
+	options := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c fsync=off -c full_page_writes=off -c autovacuum=off -c wal_level=logical -c port=%d -c max_wal_size=2GB -c max_prepared_transactions=2", s.Socket, s.Port)
 	s.tool("pg_ctl", "start", "--wait", "--silent", "--pgdata="+s.data, "--log="+s.data+"/log", "--options="+options)
-	s.Cleanup(func() {
-		if err := s.pgctl("stop", "--mode=immediate"); err != nil {
-			s.Error(err)
-		}
-	})
 }
 
 func (s *server) pgctl(args ...string) error {
@@ -178,9 +235,13 @@ func (s *server) machine() *Machine {
 // given database aside.
 func (s *server) logical() string {
 	s.Helper()
-	out := s.tool("pg_dumpall", "--no-password", "--host="+s.Socket, "--port="+strconv.Itoa(s.Port))
+	return withoutKeys(s.tool("pg_dumpall", "--no-password", "--host="+s.Socket, "--port="+strconv.Itoa(s.Port)))
+}
+
+// withoutKeys removes the lines of a dump that are others every time.
+func withoutKeys(dump string) string {
 	var b strings.Builder
-	for line := range strings.Lines(out) {
+	for line := range strings.Lines(dump) {
 		if !strings.HasPrefix(line, `\restrict `) && !strings.HasPrefix(line, `\unrestrict `) {
 			b.WriteString(line)
 		}
@@ -191,7 +252,7 @@ func (s *server) logical() string {
 // save saves and wants everything saved.
 func (s *server) save(dir string, list ...string) Saved {
 	s.Helper()
-	saved, err := s.machine().Save(s.Context(), dir, parse(s.T, list...), nil)
+	saved, err := s.machine().Save(s.Context(), dir, parse(s.TB, list...), nil)
 	if err != nil || len(saved.Failed) > 0 || saved.Saved != saved.Found {
 		s.Fatalf("%d found, %d saved, failed: %v; %v", saved.Found, saved.Saved, saved.Failed, err)
 	}
@@ -201,14 +262,14 @@ func (s *server) save(dir string, list ...string) Saved {
 // load loads and wants everything loaded.
 func (s *server) load(dir string, list ...string) Loaded {
 	s.Helper()
-	loaded, err := s.machine().Load(s.Context(), dir, parse(s.T, list...), LoadOptions{}, nil)
+	loaded, err := s.machine().Load(s.Context(), dir, parse(s.TB, list...), LoadOptions{}, nil)
 	if err != nil || len(loaded.Failed) > 0 || loaded.Loaded != loaded.Found {
 		s.Fatalf("%d found, %d loaded, failed: %v; %v", loaded.Found, loaded.Loaded, loaded.Failed, err)
 	}
 	return loaded
 }
 
-func parse(t *testing.T, args ...string) limits.List {
+func parse(t testing.TB, args ...string) limits.List {
 	t.Helper()
 	list, err := limits.ParseAll(args)
 	if err != nil {

@@ -39,7 +39,7 @@ func (w *testTOC) head(database, server string, entries int) {
 	if w.minor >= 15 {
 		w.WriteByte(0)
 	} else {
-		w.number(-1)
+		w.number(0)
 	}
 	for _, n := range []int{59, 58, 23, 31, 11, 126, -1} {
 		w.number(n)
@@ -49,13 +49,17 @@ func (w *testTOC) head(database, server string, entries int) {
 }
 
 func (w *testTOC) entry(e tocEntry, after ...string) {
+	hasRows, section, rows := 0, 2, ""
+	if e.Member != "" {
+		hasRows, section, rows = 1, 3, "COPY "+e.Schema+"."+e.Tag+" FROM stdin;\n"
+	}
 	w.number(e.ID)
-	w.number(1)
+	w.number(hasRows)
 	w.text("0", e.OID, e.Tag, e.Kind)
 	if w.minor >= 11 {
-		w.number(3)
+		w.number(section)
 	}
-	w.text(e.Definition, "DROP", "COPY")
+	w.text(e.Definition, "DROP", rows)
 	w.text(e.Schema)
 	w.number(-1) // no tablespace
 	if w.minor >= 14 {
