@@ -17,6 +17,7 @@ import (
 //	scheme://[user[:password]@]host[:port]/relative   …//absolute
 //	rsync://[user[:password]@]host[:port]::/module/path
 //	s3+http://container/path   swift://…   cf+http://…
+//	rclone:remote:path   rclone://remote:/path
 //
 // So the slash after the host is no part of the path, and whether "relative"
 // means anything (a login directory, a bucket's name) is the scheme's matter.
@@ -29,7 +30,7 @@ type Address struct {
 	Host     string // lower-case name or IP address without brackets; "" where the form has none
 	Port     int    // 0 if the address names none
 	Daemon   bool   // rsync's "::" form: the path starts with a module of a daemon
-	Path     string // "/x" for an absolute path, "x" otherwise; may be empty where there is a host
+	Path     string // "/x" for an absolute path, "x" otherwise; may be empty where there is a host; rclone's "remote:x"
 }
 
 // ParseAddress parses an address of any scheme; one it does not know is taken
@@ -55,6 +56,8 @@ func parseAddress(text string) (Address, error) {
 	switch {
 	case scheme == "file":
 		err = a.parsePath(rest)
+	case scheme == "rclone":
+		err = a.parseRemote(rest)
 	case a.isContainer():
 		err = a.parseContainer(rest)
 	default:
@@ -70,6 +73,7 @@ func (a Address) isContainer() bool {
 }
 
 // cutScheme splits a text after "://"; "file:/x" passes too, as with Duplicity.
+// What follows "rclone:" stays as it is.
 func cutScheme(text string) (scheme, rest string, err error) {
 	if strings.HasPrefix(text, "/") {
 		return "", "", fmt.Errorf("it has no scheme: for a directory write %s", Address{Scheme: "file", Path: text})
@@ -79,6 +83,9 @@ func cutScheme(text string) (scheme, rest string, err error) {
 		return "", "", errors.New("it has no scheme, such as file:// or sftp://")
 	}
 	scheme = strings.ToLower(scheme)
+	if scheme == "rclone" {
+		return scheme, rest, nil
+	}
 	path, found := strings.CutPrefix(rest, "//")
 	if !found && (scheme != "file" || !strings.HasPrefix(rest, "/")) {
 		return "", "", errors.New(`"//" does not follow the scheme`)
@@ -122,6 +129,36 @@ func (a *Address) parseContainer(text string) error {
 		return errors.New("its container has no name")
 	}
 	return nil
+}
+
+// parseRemote takes rclone's own notation, "remote:path", and Duplicity's, with
+// two slashes before it and one after the colon that is no part of the path:
+// "//remote:/x" is "remote:x", "//remote://x" is "remote:/x". Remotes without
+// a name (":type,option=value:") are refused: their options may be secrets.
+func (a *Address) parseRemote(text string) error {
+	text, isURL := strings.CutPrefix(text, "//")
+	if err := a.parsePath(text); err != nil {
+		return err
+	}
+	remote, path, found := strings.Cut(a.Path, ":")
+	if !found || !isRemote(remote) {
+		return errors.New("it names no remote of rclone's configuration, as in rclone:remote:path")
+	}
+	if isURL {
+		path = strings.TrimPrefix(path, "/")
+	}
+	a.Path = remote + ":" + path
+	return nil
+}
+
+// isRemote keeps to the names that rclone takes.
+func isRemote(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetter(c) && !isDigit(c) && c < 0x80 && !strings.ContainsRune("_-.+@ ", rune(c)) {
+			return false
+		}
+	}
+	return s != "" && s[0] != '-' && s[0] != ' '
 }
 
 func (a *Address) parseHosted(text string) error {
@@ -241,6 +278,10 @@ func (a *Address) parsePort(text string) error {
 // String returns the address without the password, in ASCII. ParseAddress
 // gives back what it holds otherwise.
 func (a Address) String() string {
+	if a.Scheme == "rclone" {
+		remote, path, _ := strings.Cut(a.Path, ":")
+		return "rclone://" + encode(remote, "") + ":/" + encode(path, "/:")
+	}
 	var b strings.Builder
 	b.WriteString(a.Scheme + "://")
 	if a.User != "" {
@@ -300,8 +341,11 @@ func decode(s string) (string, error) {
 }
 
 // redactAddress hides whatever may hold a password in a text that could not
-// be parsed: all up to its last "@".
+// be parsed: all up to its last "@", and the options of a remote of rclone.
 func redactAddress(text string) string {
+	if scheme, rest, _ := strings.Cut(text, ":"); strings.EqualFold(scheme, "rclone") && strings.Contains(rest, "=") {
+		return scheme + ":" + redacted
+	}
 	i := strings.LastIndexByte(text, '@')
 	if i < 0 {
 		return text

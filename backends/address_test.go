@@ -51,6 +51,16 @@ var addresses = []struct {
 	{"swift://container/a/prefix", parts{scheme: "swift", path: "container/a/prefix"}, "swift://container/a/prefix"},
 	{"cf+http://container", parts{scheme: "cf+http", path: "container"}, "cf+http://container"},
 
+	{"rclone:remote:path/x", parts{scheme: "rclone", path: "remote:path/x"}, "rclone://remote:/path/x"},
+	{"rclone:remote:/absolute", parts{scheme: "rclone", path: "remote:/absolute"}, "rclone://remote://absolute"},
+	{"rclone:my remote:", parts{scheme: "rclone", path: "my remote:"}, "rclone://my%20remote:/"},
+	{"rclone://Remote_1:path", parts{scheme: "rclone", path: "Remote_1:path"}, "rclone://Remote_1:/path"},
+	{"rclone://remote:/a%20b", parts{scheme: "rclone", path: "remote:a b"}, "rclone://remote:/a%20b"},
+	{"rclone://remote://absolute", parts{scheme: "rclone", path: "remote:/absolute"}, "rclone://remote://absolute"},
+	{"rclone://remote:/c:/x", parts{scheme: "rclone", path: "remote:c:/x"}, "rclone://remote:/c:/x"},
+	{"rclone://remote:c:/x", parts{scheme: "rclone", path: "remote:c:/x"}, "rclone://remote:/c:/x"},
+	{"rclone:r@x:a@b", parts{scheme: "rclone", path: "r@x:a@b"}, "rclone://r%40x:/a%40b"},
+
 	{"ftp://u%40x:p%3Aw%2F@Host.Example:2121/dir", parts{"ftp", "u@x", "p:w/", "host.example", 2121, false, "dir"}, "ftp://u%40x@host.example:2121/dir"},
 	{"ftps://h", parts{scheme: "ftps", host: "h"}, "ftps://h"},
 	{"ftps://h/", parts{scheme: "ftps", host: "h"}, "ftps://h"},
@@ -123,6 +133,13 @@ func TestParseAddressErrors(t *testing.T) {
 		{"rsync://h::", "no module"},
 		{"rsync://h::/", "no module"},
 		{"rsync://h::%2Fmod", "no module"},
+		{"rclone:", "no path"},
+		{"rclone:///x", "no remote"},
+		{"rclone:/local/x", "no remote"},
+		{"rclone:remote", "no remote"},
+		{"rclone:-option:x", "no remote"},
+		{"rclone::sftp,host=h,pass=hunter2:x", "no remote"},
+		{"rclone:remote,pass=hunter2:x", "no remote"},
 		{"s3+http://", "no path"},
 		{"s3+http://k:s@", "no path"},
 		{"s3+http://k:s@/x", "container has no name"},
@@ -145,7 +162,7 @@ func TestAddressErrorsHideSecrets(t *testing.T) {
 		"ftp://user:%00hunter2@host/dir", "ftp://user:hunter2@ho st/dir", "ftp://user:hunter2@host:x/dir",
 		"ftp://[hunter/2@host/dir", "s3+http://key:hunter\x002@bucket",
 		"user:hunter2@host:dir", "ftp:user:hunter2@host", "ftp//user:hunter2@host", "ftp://-user:hunter2@host",
-		"user:pass://hunter2@host/",
+		"user:pass://hunter2@host/", "rclone::sftp,pass=hunter2:x", "RCLONE://remote,pass=hunter2:x",
 	} {
 		_, err := backends.ParseAddress(text)
 		if err == nil {

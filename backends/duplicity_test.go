@@ -46,6 +46,8 @@ for text in sys.argv[1:]:
     if daemon:
         path, port = RsyncBackend.get_rsync_path(this)
         path = path.lstrip("/:")
+    elif pu.scheme == "rclone":
+        path = path[2:].replace(":/", ":", 1)
     elif pu.scheme == "file":
         path = path[2:]
     elif pu.scheme not in backend.uses_netloc:
@@ -59,6 +61,11 @@ for text in sys.argv[1:]:
 var ours = map[string]string{
 	"ssh://h/rel":                     "not known to 0.8",
 	"s3+http://key:secret@bucket/a@b": "the bucket would be key:secret@bucket",
+	"rclone:remote:path/x":            "it wants the two slashes",
+	"rclone:remote:/absolute":         "the same",
+	"rclone:my remote:":               "the same",
+	"rclone:r@x:a@b":                  "the same",
+	"rclone://remote:c:/x":            "the path's slash would be lost",
 	"sftp://[fe80::1%25eth0]/x":       "zones are not decoded",
 }
 
