@@ -35,21 +35,44 @@ type Daemon struct {
 }
 
 // SystemDaemon is the server of this system, by whichever of its names it
-// goes.
+// goes. It is started and ended by systemd where that runs, else by its init
+// script; a server that something else keeps running is an error that wraps
+// fs.ErrNotExist.
 func SystemDaemon(run command.Runner) (*Daemon, error) {
 	program := firstFile("/usr/sbin/mariadbd", "/usr/sbin/mysqld", "/usr/libexec/mariadbd", "/usr/libexec/mysqld")
-	unit := firstFile("/etc/init.d/mariadb", "/lib/systemd/system/mariadb.service",
-		"/etc/init.d/mysql", "/lib/systemd/system/mysql.service",
-		"/etc/init.d/mysqld", "/lib/systemd/system/mysqld.service")
-	if program == "" || unit == "" {
-		return nil, fmt.Errorf("find the database server's service: %w", fs.ErrNotExist)
+	control := serviceControl("/")
+	if program == "" || control == nil {
+		return nil, fmt.Errorf("find the database server's service, which systemd or an init script is needed for: %w", fs.ErrNotExist)
 	}
-	name := strings.TrimSuffix(filepath.Base(unit), ".service")
 	return &Daemon{
 		Runner: run, Program: program, Dir: "/run/tklbam-mysql",
-		Start: []string{"service", name, "start"}, Stop: []string{"service", name, "stop"},
+		Start: control("start"), Stop: control("stop"),
 		PIDFiles: []string{"/run/mysqld/mysqld.pid", "/run/mariadb/mariadb.pid"},
 	}, nil
+}
+
+// serviceNames are what the server's service is called, the usual one first.
+var serviceNames = []string{"mariadb", "mysql", "mysqld"}
+
+// serviceControl returns a function for the command of the service in the
+// system at root that does what its argument says: start or stop. It is nil if
+// the service is under nobody's control.
+func serviceControl(root string) func(verb string) []string {
+	file := func(format, name string) bool {
+		return firstFile(filepath.Join(root, fmt.Sprintf(format, name))) != ""
+	}
+	booted := firstFile(filepath.Join(root, "run/systemd/system")) != ""
+	for _, name := range serviceNames {
+		script := "/etc/init.d/" + name
+		switch {
+		case booted && (file("lib/systemd/system/%s.service", name) || file("usr/lib/systemd/system/%s.service", name) ||
+			file("etc/systemd/system/%s.service", name) || file("etc/init.d/%s", name)): // of which it makes a unit
+			return func(verb string) []string { return []string{"systemctl", verb, name + ".service"} }
+		case file("etc/init.d/%s", name):
+			return func(verb string) []string { return []string{script, verb} }
+		}
+	}
+	return nil
 }
 
 // firstFile returns the first of the paths that exists, or "".

@@ -1,9 +1,13 @@
 package mysqlfs
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,6 +117,108 @@ func TestDetourAfterKill(t *testing.T) {
 		}
 		if _, err := os.Stat(d.Dir); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: the directory is still there: %v", name, err)
+		}
+	}
+}
+
+// childDetour has the Daemon and the marker for a process that is killed within
+// its detour, as JSON.
+const childDetour = "MYSQLFS_TEST_DETOUR"
+
+// detourForever is that process. It says when it is there.
+func detourForever(config string) error {
+	var detour struct {
+		Daemon Daemon
+		Marker string
+	}
+	if err := json.Unmarshal([]byte(config), &detour); err != nil {
+		return err
+	}
+	detour.Daemon.Runner = command.Exec{}
+	return Detour{Service: &detour.Daemon, Marker: detour.Marker}.Do(context.Background(), func(context.Context) error {
+		fmt.Println("there")
+		select {}
+	})
+}
+
+// TestDetourKilled kills the process in the detour, after which the next one
+// puts the server back.
+func TestDetourKilled(t *testing.T) {
+	i, d, detour := locked(t)
+	ctx := context.Background()
+	plain := *d
+	plain.Runner = nil
+	config, err := json.Marshal(map[string]any{"Daemon": plain, "Marker": detour.Marker})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(self)
+	child.Env = append(os.Environ(), childDetour+"="+string(config))
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "there\n" {
+		t.Errorf("the child says %q: %v", line, err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	child.Wait()
+	open, err := Open(command.Exec{}, Access{DefaultsFile: "/dev/null", Socket: d.Socket()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := open.Check(ctx); err != nil {
+		t.Errorf("the server went with the child: %v", err)
+	}
+	if undone, err := detour.Undo(ctx); err != nil || !undone {
+		t.Errorf("undone %v: %v", undone, err)
+	}
+	if err := i.Check(ctx); !errors.Is(err, ErrDenied) {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := open.Check(ctx); !errors.Is(err, ErrDown) {
+		t.Errorf("the server without access control: %v", err)
+	}
+	if _, err := os.Stat(detour.Marker); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the marker: %v", err)
+	}
+}
+
+func TestServiceControl(t *testing.T) {
+	for files, want := range map[string]string{
+		"":                                   "",
+		"run/systemd/system/x":               "",
+		"lib/systemd/system/mariadb.service": "",
+		"lib/systemd/system/mariadb.service run/systemd/system/x":    "systemctl stop mariadb.service",
+		"usr/lib/systemd/system/mysqld.service run/systemd/system/x": "systemctl stop mysqld.service",
+		"etc/init.d/mariadb lib/systemd/system/mariadb.service":      "/etc/init.d/mariadb stop",
+		"etc/init.d/mysql":                      "/etc/init.d/mysql stop",
+		"etc/init.d/mysql run/systemd/system/x": "systemctl stop mysql.service",
+		"etc/init.d/mysql lib/systemd/system/mariadb.service run/systemd/system/x": "systemctl stop mariadb.service",
+	} {
+		root := t.TempDir()
+		for _, name := range strings.Fields(files) {
+			path := filepath.Join(root, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := ""
+		if control := serviceControl(root); control != nil {
+			got = strings.Join(control("stop"), " ")
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", files, got, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,11 +42,17 @@ func (s *Server) Load(ctx context.Context, dir string, lim *limits.Databases, o 
 		return Loaded{}, err
 	}
 	defer t.Close() // read only
+	l := &loader{server: s, ctx: ctx, tree: t, opts: o, report: report}
+	if err := l.collations(); err != nil {
+		return l.Loaded, err
+	}
 	dbs, err := t.databases()
 	if err != nil {
-		return Loaded{}, err
+		return l.Loaded, err
 	}
-	l := &loader{server: s, ctx: ctx, tree: t, opts: o, report: report}
+	if dbs, err = l.restorable(dbs); err != nil {
+		return l.Loaded, err
+	}
 	l.Databases = len(dbs)
 	if err := l.askScheduler(); err != nil {
 		return l.Loaded, err
@@ -55,7 +62,16 @@ func (s *Server) Load(ctx context.Context, dir string, lim *limits.Databases, o 
 		return l.Loaded, err
 	}
 	err = l.load(dbs)
-	return l.Loaded, errors.Join(err, back())
+	if err == nil && !o.Simulate {
+		l.Notes = append(l.Notes, t.names.notes()...)
+		err = l.noteUsers(dbs)
+	}
+	undo := back()
+	if errors.Is(undo, ErrDenied) { // by the users that came
+		l.Notes = append(l.Notes, "the database server takes statements of any length until it is restarted")
+		undo = nil
+	}
+	return l.Loaded, errors.Join(err, undo)
 }
 
 // A loader loads a tree.
@@ -94,6 +110,23 @@ func (l *loader) phase(write func(*script, database) error) func(database) error
 	}
 }
 
+// noteUsers tells of the users of the backup that can't log in, since how they
+// prove who they are is unknown here.
+func (l *loader) noteUsers(dbs []database) error {
+	if !slices.ContainsFunc(dbs, func(db database) bool { return db.name == system }) {
+		return nil
+	}
+	rows, err := l.server.query(l.ctx, "SELECT User, Host, plugin FROM mysql.user WHERE plugin <> '' AND plugin NOT IN"+
+		" (SELECT PLUGIN_NAME FROM information_schema.PLUGINS WHERE PLUGIN_STATUS = 'ACTIVE') ORDER BY 1, 2")
+	if errors.Is(err, ErrDenied) { // by the users that came
+		return nil
+	}
+	for _, row := range rows {
+		l.Notes = append(l.Notes, fmt.Sprintf("user %s@%s can't log in: the server lacks the authentication plugin %s", quote(row[0]), quote(row[1]), row[2]))
+	}
+	return err
+}
+
 // views creates the views of a database. One that was saved without what
 // stands in for it did not work then, and need not now.
 func (l *loader) views(db database) error {
@@ -101,15 +134,7 @@ func (l *loader) views(db database) error {
 	if err != nil || db.name == system {
 		return err
 	}
-	knowing := l.tree.has(path.Join(db.dir, routinesFile))
-	var working, broken []view
-	for _, v := range views {
-		if v.pre == "" && knowing {
-			broken = append(broken, v)
-		} else {
-			working = append(working, v)
-		}
-	}
+	working, broken := l.tree.sortOut(db, views)
 	err = l.phase(func(s *script, db database) error { s.create(db, working); return nil })(db)
 	for _, v := range broken {
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,23 +37,39 @@ func (s *Server) Save(ctx context.Context, dir string, lim *limits.Databases, re
 	if len(found.databases) == 0 {
 		return saved, os.MkdirAll(dir, 0o700)
 	}
-	var written Written
 	var complaints complaints
-	failed, err := s.pipe(ctx, command.Command{Args: s.dumpArgs(found, lim), Stderr: &complaints}, false,
-		func(dump *os.File) (err error) {
-			written, err = fromSQL(&writer{dir: dir, limits: lim, report: report, noEvents: !found.scheduler}, dump)
-			return err
-		})
+	w := &writer{dir: dir, limits: lim, report: report, noEvents: !found.scheduler}
+	written, exact, failed, err := s.dumpTo(ctx, w, found, &complaints)
 	missing := found.objects.missing(written.seen)
 	saved.Databases, saved.Tables = written.Databases, saved.TablesFound-tables(missing)
 	if err != nil || ctx.Err() != nil {
 		return saved, fmt.Errorf("save the databases: %w", errors.Join(err, failed, complaints.err()))
 	}
 	saved.judge(failed, complaints.all(), written)
+	saved.Failed = append(saved.Failed, exact.lost(written.seen)...)
 	if !found.scheduler && !lim.MatchTable(system, "event") {
 		saved.Failed = append(saved.Failed, "events, if there are any: without its scheduler, the server shows them in database mysql only, which is not saved")
 	}
 	return saved, s.miss(ctx, &saved, missing, lim)
+}
+
+// dumpTo has the dump client write to w. It returns what is written, what was
+// done for that to be exact, the client's error and that of the rest.
+func (s *Server) dumpTo(ctx context.Context, w *writer, found inventory, complaints *complaints) (written Written, e *exact, failed, err error) {
+	known, err := s.knows(ctx)
+	if err != nil {
+		return written, nil, nil, err
+	}
+	from, e, err := s.exact(ctx, found, w.limits, known)
+	if err != nil {
+		return written, nil, nil, err
+	}
+	failed, err = s.pipe(ctx, command.Command{Args: from.dumpArgs(found, w.limits, known), Stderr: complaints}, false,
+		func(dump *os.File) (err error) {
+			written, err = fromSQL(w, dump)
+			return err
+		})
+	return written, e, failed, errors.Join(err, e.Close())
 }
 
 // judge sorts what the dump client complains of.
@@ -91,35 +106,6 @@ func (s objects) hasBroken(complaint string) bool {
 		}
 	}
 	return false
-}
-
-// dumpArgs returns the command line of the dump client. Options that only some
-// versions know are loose. Limits on rows are the client's affair where it
-// knows of that; they are observed in any case.
-func (s *Server) dumpArgs(found inventory, lim *limits.Databases) []string {
-	args := s.args(s.dump,
-		"--skip-extended-insert", "--single-transaction", "--quick", "--force",
-		"--routines", "--events", "--triggers", "--hex-blob", "--tz-utc",
-		"--skip-add-locks", "--skip-disable-keys", "--skip-lock-tables", "--no-tablespaces",
-		"--default-character-set=utf8mb4", maxPacket,
-		"--loose-dump-history", "--loose-set-gtid-purged=OFF", "--loose-column-statistics=0")
-	if filepath.Base(s.dump) == "mariadb-dump" {
-		args = append(args, withoutRows(found, lim)...)
-	}
-	return append(append(args, "--databases", "--"), found.databases...)
-}
-
-// maxIgnored bounds the options, which all have to fit a command line.
-const maxIgnored = 2000
-
-func withoutRows(found inventory, lim *limits.Databases) []string {
-	var args []string
-	for o := range found.objects {
-		if o.kind == "table" && !lim.MatchTable(o.database, o.name) && len(args) < maxIgnored {
-			args = append(args, "--ignore-table-data="+o.database+"."+o.name)
-		}
-	}
-	return args
 }
 
 // miss lists what was found and is not in the tree. What is gone by now,

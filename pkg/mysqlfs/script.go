@@ -51,8 +51,9 @@ func ToSQL(w io.Writer, dir string, lim *limits.Databases, o SQLOptions, report 
 
 // phases are what is done with all databases before any sees the next: views
 // and events may need other databases, and users may end what this one may do.
+// Views that are broken come last: a client stops at the first error.
 var phases = []func(*script, database) error{
-	(*script).content, (*script).finalViews, (*script).events, (*script).merge,
+	(*script).content, (*script).finalViews, (*script).events, (*script).merge, (*script).brokenViews,
 }
 
 // A script is SQL that is written. Errors of the writer stick to it.
@@ -271,11 +272,22 @@ const afterView = `/*!50001 SET character_set_client      = @saved_cs_client */;
 
 `
 
-// finalViews writes the views of a database.
+// finalViews writes the views of a database that are not known to be broken.
 func (s *script) finalViews(db database) error {
 	views, err := s.tree.views(db)
 	if err == nil && db.name != system {
-		s.create(db, views)
+		working, _ := s.tree.sortOut(db, views)
+		s.create(db, working)
+	}
+	return err
+}
+
+// brokenViews writes the views of a database that are.
+func (s *script) brokenViews(db database) error {
+	views, err := s.tree.views(db)
+	if err == nil && db.name != system {
+		_, broken := s.tree.sortOut(db, views)
+		s.create(db, broken)
 	}
 	return err
 }

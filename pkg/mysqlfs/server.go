@@ -181,6 +181,9 @@ var refusals = []struct {
 }{
 	{"ERROR 2002 ", ErrDown}, {"ERROR 2003 ", ErrDown}, {"ERROR 2005 ", ErrDown},
 	{"ERROR 1045 ", ErrDenied}, {"ERROR 1698 ", ErrDenied}, {"ERROR 1130 ", ErrDenied}, {"ERROR 1524 ", ErrDenied},
+	{"ERROR 1251 ", ErrDenied}, {"ERROR 2059 ", ErrDenied}, // by a method that the client lacks
+	{"ERROR 3118 ", ErrDenied}, {"ERROR 4151 ", ErrDenied}, // locked
+	{"ERROR 1820 ", ErrDenied}, {"ERROR 1862 ", ErrDenied}, // password expired
 }
 
 func refused(err error) error {

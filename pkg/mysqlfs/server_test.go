@@ -3,6 +3,7 @@ package mysqlfs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -41,6 +42,8 @@ type instance struct {
 	socket string
 	cmd    *exec.Cmd
 	ended  chan struct{}
+
+	program, clientProgram string // MariaDB's, if not set
 }
 
 // templateDir is what template made.
@@ -65,6 +68,10 @@ var template = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if config := os.Getenv(childDetour); config != "" {
+		fmt.Fprintln(os.Stderr, detourForever(config))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if templateDir != "" {
 		os.RemoveAll(templateDir)
@@ -129,13 +136,16 @@ func start(t testing.TB, options ...string) *instance {
 
 func (i *instance) args(options ...string) []string {
 	return append([]string{"--no-defaults", "--datadir=" + i.dir + "/data", "--socket=" + i.socket,
-		"--pid-file=" + i.dir + "/pid", "--skip-networking", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M",
+		"--pid-file=" + i.dir + "/pid", "--skip-networking", "--loose-innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M",
 		"--innodb-flush-log-at-trx-commit=0", "--log-error=" + i.dir + "/log"}, options...)
 }
 
 func (i *instance) start(options ...string) {
 	i.t.Helper()
-	i.cmd = asServer(exec.Command(needs(i.t, "mariadbd"), i.args(options...)...))
+	if i.program == "" {
+		i.program, i.clientProgram = needs(i.t, "mariadbd"), "mariadb"
+	}
+	i.cmd = asServer(exec.Command(i.program, i.args(options...)...))
 	if err := i.cmd.Start(); err != nil {
 		i.t.Fatal(err)
 	}
@@ -171,7 +181,7 @@ func (i *instance) shutdown() {
 // sql runs statements, as a client takes them.
 func (i *instance) sql(text string) string {
 	i.t.Helper()
-	cmd := exec.Command("mariadb", "--no-defaults", "-S", i.socket, "-N", "--binary-mode", "--comments",
+	cmd := exec.Command(i.clientProgram, "--no-defaults", "-uroot", "-S", i.socket, "-N", "--binary-mode", "--comments",
 		"--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 	cmd.Stdin = strings.NewReader(text)
 	out, err := cmd.CombinedOutput()

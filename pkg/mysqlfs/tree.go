@@ -1,13 +1,13 @@
 package mysqlfs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"tklbam/pkg/limits"
 )
@@ -17,6 +17,7 @@ import (
 type tree struct {
 	root   *os.Root
 	limits *limits.Databases
+	names  *renaming // of collations in texts; nil for none
 }
 
 // A database is one of a tree.
@@ -30,7 +31,7 @@ func openTree(dir string, lim *limits.Databases) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{root, everything(lim)}, nil
+	return &tree{root: root, limits: everything(lim)}, nil
 }
 
 func (t *tree) Close() error { return t.root.Close() }
@@ -103,7 +104,7 @@ func (t *tree) text(name string) (string, error) {
 	if err == nil && len(b) > maxStatement {
 		err = fmt.Errorf("read %q: %w", name, errLong)
 	}
-	return string(b), err
+	return t.names.apply(string(b)), err
 }
 
 // has reports whether a part is there.
@@ -162,8 +163,11 @@ func (t *tree) table(dir string) (table, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return table{}, err
 	}
-	tab.columns = string(bytes.TrimSpace([]byte(columns)))
-	return tab, nil
+	tab.columns = strings.TrimSpace(columns)
+	if err != nil {
+		tab.columns, err = t.stated(tab)
+	}
+	return tab, err
 }
 
 // A view is one of a tree.
@@ -192,6 +196,20 @@ func (t *tree) views(db database) ([]view, error) {
 		views = append(views, v)
 	}
 	return inOrder(views), nil
+}
+
+// sortOut returns the views that were saved without what stands in for them
+// by themselves: they did not work then. Trees of old do not tell.
+func (t *tree) sortOut(db database, views []view) (working, broken []view) {
+	knowing := t.has(path.Join(db.dir, routinesFile))
+	for _, v := range views {
+		if v.pre == "" && knowing {
+			broken = append(broken, v)
+		} else {
+			working = append(working, v)
+		}
+	}
+	return working, broken
 }
 
 // optional is text of a part that may be absent.
