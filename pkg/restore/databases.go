@@ -18,12 +18,9 @@ import (
 	"tklbam/pkg/rollback"
 )
 
-// Kinds of the notes that name databases which the restore makes, for the
-// rollback to drop.
-const (
-	newMySQL      = "new mysql database"
-	newPostgreSQL = "new pgsql database"
-)
+// newMySQL is the kind of the notes that name databases which the restore
+// makes, for the rollback to drop.
+const newMySQL = "new mysql database"
 
 // Databases restores the databases of the backup. It returns how many things
 // could not be restored, each of which was warned of.
@@ -188,7 +185,7 @@ func (s *System) pgsql(ctx context.Context, p *printer, dir string) (failed int,
 		return s.lose([]string{"skipping the PostgreSQL databases: there is no server"}), nil
 	}
 	if s.Journal != nil && !s.Simulate {
-		if err := s.keepPostgreSQL(ctx, m, dir); err != nil {
+		if err := m.Keep(ctx, dir, filepath.Join(s.Journal.Dir(), rollback.PgFS), s.Limits); err != nil {
 			return 0, err
 		}
 	}
@@ -201,33 +198,6 @@ func (s *System) pgsql(ctx context.Context, p *printer, dir string) (failed int,
 		list = append(list, f.Error())
 	}
 	return s.lose(list), err
-}
-
-// keepPostgreSQL saves the databases that will be replaced, and notes those
-// that will be new.
-func (s *System) keepPostgreSQL(ctx context.Context, m *pgsqlfs.Machine, dir string) error {
-	plan, err := m.Plan(ctx, dir, s.Limits)
-	if err != nil {
-		return err
-	}
-	var touched limits.List
-	for _, step := range plan.Steps {
-		if step.Exists {
-			touched = append(touched, limits.Limit{Kind: limits.PgSQL, Database: step.Name})
-		} else if err := s.note(newPostgreSQL, []string{step.Cluster + "\x00" + step.Name}); err != nil {
-			return err
-		}
-	}
-	if len(touched) == 0 {
-		return nil
-	}
-	return s.Journal.Part(rollback.PgFS, func(dir string) error {
-		saved, err := m.Save(ctx, dir, touched, func(pgsqlfs.Step) {})
-		if err == nil && len(saved.Failed) > 0 {
-			err = fmt.Errorf("keep PostgreSQL databases for rollback: %w", saved.Failed[0])
-		}
-		return err
-	})
 }
 
 // databases drops those that the restore made, and puts back those that it
@@ -270,8 +240,8 @@ func (u *Undo) mysql(ctx context.Context) error {
 }
 
 func (u *Undo) pgsql(ctx context.Context) error {
-	made, kept := u.Record.Notes(newPostgreSQL), u.kept(rollback.PgFS)
-	if len(made) == 0 && kept == "" {
+	kept := u.kept(rollback.PgFS)
+	if kept == "" {
 		return nil
 	}
 	clusters, err := pgsqlfs.Find(u.Root)
@@ -279,21 +249,10 @@ func (u *Undo) pgsql(ctx context.Context) error {
 		return err
 	}
 	m := pgsqlfs.Machine{Clusters: clusters, Runner: u.Runner}
-	var drop []pgsqlfs.Database
-	for _, note := range made {
-		cluster, name, _ := strings.Cut(note, "\x00")
-		drop = append(drop, pgsqlfs.Database{Cluster: cluster, Name: name})
+	failed, err := m.PutBack(ctx, kept)
+	errs := []error{err}
+	for _, f := range failed {
+		errs = append(errs, f)
 	}
-	var failures []error
-	for _, f := range m.Drop(ctx, drop) {
-		failures = append(failures, f)
-	}
-	if kept == "" {
-		return errors.Join(failures...)
-	}
-	loaded, err := m.Load(ctx, kept, nil, pgsqlfs.LoadOptions{}, func(pgsqlfs.Step) {})
-	for _, f := range loaded.Failed {
-		failures = append(failures, f)
-	}
-	return errors.Join(append(failures, err)...)
+	return errors.Join(errs...)
 }
