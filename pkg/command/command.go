@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,12 @@ type Command struct {
 	// gets a session of its own, so that one that wants to ask something
 	// fails instead of waiting for an answer.
 	Terminal bool
+
+	// Bound kills the program when this process ends without having ended it,
+	// as a killed one does: for what must not go on by itself. It does not
+	// reach what the program starts, nor a program with other rights than
+	// this process.
+	Bound bool
 }
 
 // A Runner runs commands.
@@ -66,6 +73,10 @@ func run(ctx context.Context, c Command, grace time.Duration) error {
 	if c.Stderr == nil {
 		cmd.Stderr = &end
 	}
+	if c.Bound { // to the thread, as the kernel has it
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	err := cmd.Run()
 	if ctx.Err() != nil && !c.Terminal && cmd.Process != nil {
 		err = errors.Join(err, kill(cmd.Process.Pid, syscall.SIGKILL))
@@ -82,6 +93,9 @@ func prepare(ctx context.Context, c Command) *exec.Cmd {
 		return cmd
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if c.Bound {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	cmd.Cancel = func() error { return kill(cmd.Process.Pid, syscall.SIGTERM) }
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -238,4 +239,35 @@ func TestTail(t *testing.T) {
 	if got := short.String(); got != "" {
 		t.Errorf("an empty tail holds %q", got)
 	}
+}
+
+// TestBound kills a process that waits for a program.
+func TestBound(t *testing.T) {
+	if os.Getenv("COMMAND_TEST_BOUND") != "" {
+		c := shell("echo $$; exec sleep 600")
+		c.Bound, c.Stdout = true, os.Stdout
+		t.Fatal(Exec{}.Run(context.Background(), c))
+	}
+	parent := exec.Command(os.Args[0], "-test.run=^TestBound$")
+	parent.Env = append(os.Environ(), "COMMAND_TEST_BOUND=1")
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer parent.Wait()
+	var pid int
+	_, err = fmt.Fscan(out, &pid)
+	if kerr := parent.Process.Kill(); err != nil || kerr != nil {
+		t.Fatal(err, kerr)
+	}
+	for range 1000 {
+		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the program goes on")
 }

@@ -212,21 +212,24 @@ func testPointsInTime(t *testing.T, a *store, b *machine) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var points []struct{ time, content string }
 	for range 4 {
+		var mysql, psql []string
 		for range 20 {
 			n := random.IntN(1000)
-			a.mysql([]string{
-				fmt.Sprintf("INSERT INTO shop.products (name, price, picture) VALUES ('new %d', %[1]d, RANDOM_BYTES(%[1]d))", n),
-				"DELETE FROM shop.products ORDER BY RAND() LIMIT 1",
-				fmt.Sprintf("UPDATE shop.products SET price = %d WHERE id %% 3 = %d", n, n%3),
-				fmt.Sprintf("CREATE OR REPLACE TABLE shop.t%d AS SELECT *, %d AS n FROM shop.products", n%5, n),
+			mysql = append(mysql, []string{
+				fmt.Sprintf("INSERT INTO products (name, price, picture) VALUES ('new %d', %[1]d, RANDOM_BYTES(%[1]d))", n),
+				"DELETE FROM products ORDER BY RAND() LIMIT 1",
+				fmt.Sprintf("UPDATE products SET price = %d WHERE id %% 3 = %d", n, n%3),
+				fmt.Sprintf("CREATE OR REPLACE TABLE t%d AS SELECT *, %d AS n FROM products", n%5, n),
 			}[random.IntN(4)])
-			a.psql("shop", []string{
+			psql = append(psql, []string{
 				fmt.Sprintf(`INSERT INTO "Orders" (product, paper) VALUES ('new %d', decode(repeat('0a', %[1]d), 'hex'))`, n),
 				`DELETE FROM "Orders" WHERE id = (SELECT id FROM "Orders" ORDER BY random() LIMIT 1)`,
 				fmt.Sprintf(`ALTER TABLE "Orders" ADD COLUMN IF NOT EXISTS c%d int DEFAULT %d`, n%4, n),
 				fmt.Sprintf(`SELECT lo_from_bytea(0, decode(repeat('ff', %d), 'hex'))`, n),
 			}[random.IntN(4)])
 		}
+		a.mysql("USE shop;\n" + strings.Join(mysql, ";\n"))
+		a.psql("shop", strings.Join(psql, ";\n"))
 		_, sum := events(t, a.quiet("tklbam-backup", toDisk, "--json"))
 		points = append(points, struct{ time, content string }{sum.Time.Format(time.RFC3339), a.shopContent()})
 	}

@@ -205,7 +205,7 @@ func (s *Server) query(ctx context.Context, sql string) ([][]string, error) {
 	var out bytes.Buffer
 	err := s.run.Run(ctx, command.Command{
 		Args:  s.args(s.client, "--batch", "--skip-column-names", "--default-character-set=utf8mb4"),
-		Stdin: strings.NewReader(sql), Stdout: &out,
+		Stdin: strings.NewReader(sql), Stdout: &out, Bound: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask the database server: %w", refused(err))
@@ -302,6 +302,7 @@ func (s *Server) pipe(ctx context.Context, c command.Command, input bool, with f
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
+	c.Bound = true // what is left in the pipe is not for it, should this process be killed
 	go func() {
 		err := s.run.Run(ctx, c)
 		done <- errors.Join(err, theirs.Close())

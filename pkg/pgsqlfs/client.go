@@ -23,7 +23,7 @@ const neutral = "template1"
 
 // command prepares a program of the cluster's, run as its owner, by setpriv
 // where that is another user: it becomes the program, so no process of
-// another user's stands between, nor a shell. The environment is the
+// another user's stands between, nor a shell, and it ends with this one. The environment is the
 // program's own, since variables of this process's may lead elsewhere.
 func (c *client) command(program string, args ...string) command.Command {
 	if c.Bin != "" {
@@ -31,11 +31,11 @@ func (c *client) command(program string, args ...string) command.Command {
 	}
 	argv := append([]string{program}, args...)
 	if c.Owner != "" {
-		argv = append([]string{"setpriv", "--reuid=" + c.Owner, "--regid=" + c.Owner, "--init-groups", "--"}, argv...)
+		argv = append([]string{"setpriv", "--reuid=" + c.Owner, "--regid=" + c.Owner, "--init-groups", "--pdeathsig=KILL", "--"}, argv...)
 	}
 	return command.Command{
-		Args: argv,
-		Dir:  "/", // one the owner can be in
+		Args: argv, Bound: true,
+		Dir: "/", // one the owner can be in
 		Env: []string{
 			"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 			"HOME=" + c.Home, "LC_ALL=C", "PGAPPNAME=tklbam", "PGOPTIONS=-c lc_messages=C",
