@@ -27,9 +27,21 @@ import (
 	"tklbam/backends"
 )
 
+// Options are what a target needs to be known besides its address.
+type Options struct {
+	// RequireMount refuses a directory on the root file system: a disk that
+	// is not mounted leaves its mount point there, which a backup would
+	// fill, and a restore find empty. A mount at or above the directory,
+	// other than "/", is what there has to be.
+	RequireMount bool
+}
+
 // Driver returns the driver for file:// addresses.
-func Driver() backends.Driver {
-	return backends.Driver{Schemes: []string{"file"}, Open: Open}
+func Driver() backends.Driver { return Options{}.Driver() }
+
+// Driver returns a driver for file:// addresses with the options.
+func (o Options) Driver() backends.Driver {
+	return backends.Driver{Schemes: []string{"file"}, Open: o.open}
 }
 
 // target is an open directory. It implements backends.Backend and
@@ -46,33 +58,46 @@ type target struct {
 // Open opens the directory of an address. With opts.Create it makes it if it
 // is absent, and the directories above it that are, with mode 0700.
 func Open(ctx context.Context, a backends.Address, opts backends.Options) (backends.Backend, error) {
+	return Options{}.open(ctx, a, opts)
+}
+
+func (o Options) open(ctx context.Context, a backends.Address, opts backends.Options) (backends.Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	t := &target{address: a}
-	if err := t.open(opts.Create); err != nil {
+	path, err := filepath.Abs(a.Path)
+	if err == nil {
+		t.dir, err = o.openDir(path, opts.Create)
+	}
+	if err == nil {
+		t.conn, err = t.dir.SyscallConn()
+	}
+	if err != nil {
 		return nil, t.cause(err)
 	}
 	return t, nil
 }
 
-func (t *target) open(create bool) error {
-	path, err := filepath.Abs(t.address.Path)
-	if err != nil {
-		return err
-	}
-	t.dir, err = openDir(path)
+// openDir opens a directory, or makes it.
+func (o Options) openDir(path string, create bool) (*os.File, error) {
+	dir, err := openDir(path)
 	if create && errors.Is(err, fs.ErrNotExist) {
-		if err := makeDir(path); err != nil {
-			return err
+		if err := o.checkAbove(path); err != nil {
+			return nil, err
 		}
-		t.dir, err = openDir(path)
+		if err := makeDir(path); err != nil {
+			return nil, err
+		}
+		dir, err = openDir(path)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.conn, err = t.dir.SyscallConn()
-	return err
+	if err := o.check(dir); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return dir, nil
 }
 
 // List implements backends.Reader.

@@ -137,3 +137,20 @@ func TestStaleWithoutLocks(t *testing.T) {
 		f.Close()
 	}
 }
+
+func TestIsMounted(t *testing.T) {
+	const mountinfo = `22 1 8:1 / / rw - ext4 /dev/sda1 rw
+36 22 8:2 / /mnt/a\040disk rw,noatime shared:1 - ext4 /dev/sdb1 rw
+short line
+37 22 0:50 /export /srv\134x rw - nfs4 host:/export rw
+`
+	for path, want := range map[string]bool{
+		"/": false, "/mnt": false, "/mnt/a": false, "/mnt/a disk": true, "/mnt/a disk/deep/er": true, "/mnt/a diskette": false,
+		`/srv\x/y`: true, "/srv": false,
+	} {
+		got, err := isMounted(strings.NewReader(mountinfo), path)
+		if got != want || err != nil {
+			t.Errorf("%q is on a mount: %t, %v, want %t", path, got, err, want)
+		}
+	}
+}

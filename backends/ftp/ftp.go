@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"tklbam/backends"
 )
@@ -33,6 +34,10 @@ type Environment struct {
 	// CAFile is a file of certificates in PEM that TLS trusts instead of the
 	// system's (Duplicity's --ssl-cacert-file).
 	CAFile string
+
+	// StallTimeout ends a connection on which no byte moves while one is
+	// waited for; 0 is a minute (Duplicity's --timeout).
+	StallTimeout time.Duration
 }
 
 // Driver returns the driver for ftp://, ftps:// and ftpes:// addresses.
@@ -91,7 +96,7 @@ func (s *session) enter(path string) error {
 	if path == "" {
 		return nil
 	}
-	return cause(s.conn.ChangeDir(path))
+	return s.cause(s.conn.ChangeDir(path))
 }
 
 // makeDirs enters a directory part by part, and makes those that are missing.
@@ -109,7 +114,7 @@ func (s *session) makeDirs(path string) error {
 			}
 			continue
 		}
-		made := cause(s.conn.MakeDir(part))
+		made := s.cause(s.conn.MakeDir(part))
 		if err := s.enter(part); err != nil {
 			return fmt.Errorf("make directory %q: %w", part, errors.Join(made, err))
 		}
@@ -215,7 +220,7 @@ func (t *target) remove(ctx context.Context, name string) error {
 // remove deletes a file. The answer to what is absent is the same (550) as to
 // what is refused, so that the size tells the two apart.
 func (s *session) remove(name string) error {
-	err := cause(s.conn.Delete(wirePath(name)))
+	err := s.cause(s.conn.Delete(wirePath(name)))
 	if err == nil || !isReply(err) || errors.Is(err, backends.ErrUnavailable) {
 		return err
 	}
@@ -237,14 +242,14 @@ func (s *session) size(name string) (int64, error) {
 			return -1, errNoSize
 		}
 		if entryErr != nil {
-			return -1, cause(entryErr)
+			return -1, s.cause(entryErr)
 		}
 		return int64(entry.Size), nil
 	}
 	if err == nil && n < 0 {
 		return -1, errors.New("the server tells a negative size")
 	}
-	return n, cause(err)
+	return n, s.cause(err)
 }
 
 // Close implements backends.Backend.

@@ -58,7 +58,7 @@ func (s *session) files() (map[string]int64, error) {
 		return sizes, nil
 	}
 	names, err := s.names()
-	if code := replyCode(err); code == 500 || code == 502 {
+	if code := replyCode(err); (code == 500 || code == 502) && !s.lost() {
 		return sizes, nil
 	}
 	if err != nil {
@@ -136,11 +136,11 @@ func (s *session) names() ([]string, error) {
 // listed returns what the end of a listing means: some servers say 450 or 550
 // when there is nothing to list.
 func (s *session) listed(err error) error {
-	if code := replyCode(err); code == 450 || code == 550 {
+	if code := replyCode(err); (code == 450 || code == 550) && !s.lost() {
 		text := strings.ToLower(err.Error())
 		if strings.Contains(text, "no files") || strings.Contains(text, "no such file") || strings.Contains(text, "not found") {
 			return nil
 		}
 	}
-	return transferred(err)
+	return s.transferred(err)
 }

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -100,63 +98,20 @@ func TestOddities(t *testing.T) {
 	}
 }
 
-// proxy passes connections to a server on, until cut ends all there are.
-type proxy struct {
-	listener net.Listener
-	mu       sync.Mutex
-	conns    []net.Conn
-}
-
-func newProxy(t *testing.T, s *server) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	p := &proxy{listener: l}
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
-			if err != nil {
-				in.Close()
-				continue
-			}
-			p.mu.Lock()
-			p.conns = append(p.conns, in, out)
-			p.mu.Unlock()
-			go func() { io.Copy(out, in); out.Close() }()
-			go func() { io.Copy(in, out); in.Close() }()
-		}
-	}()
-	s.address = strings.Replace(s.address, fmt.Sprint(s.port), fmt.Sprint(l.Addr().(*net.TCPAddr).Port), 1)
-	return p
-}
-
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-}
-
 // TestCut ends connections in the middle of transfers.
 func TestCut(t *testing.T) {
-	s := pyftpdlib(t, oddity{})
-	p := newProxy(t, s)
+	s, p := pyftpdlib(t, oddity{}).behind(t)
 	b := s.open(t, "/dir", backends.Options{})
+	cut := func() {
+		p.Control.Cut()
+		p.Data.Cut()
+	}
 	if err := put(t.Context(), b, "name", []byte("old")); err != nil {
 		t.Fatal(err)
 	}
 	err := b.Put(t.Context(), "name", func(w io.Writer) error {
 		_, err := w.Write(big)
-		p.cut()
+		cut()
 		return err
 	})
 	if !errors.Is(err, backends.ErrUnavailable) {
@@ -172,7 +127,7 @@ func TestCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p.cut()
+	cut()
 	if _, err := io.ReadAll(r); !errors.Is(err, backends.ErrUnavailable) {
 		t.Errorf("a connection cut under a reader: %v", err)
 	}
@@ -180,11 +135,10 @@ func TestCut(t *testing.T) {
 
 // TestIdle ends the idle connections as servers do after a minute.
 func TestIdle(t *testing.T) {
-	s := vsftpd(t, "ftp", false)
-	p := newProxy(t, s)
+	s, p := vsftpd(t, "ftp", false).behind(t)
 	b := s.open(t, "/dir", backends.Options{})
 	drop := func() {
-		p.cut()
+		p.Control.Cut()
 		ftp.Age(b)
 	}
 	for range 2 {

@@ -98,7 +98,7 @@ func (s *session) store(ctx context.Context, tmp string, write func(w io.Writer)
 	r, w := io.Pipe()
 	result := make(chan error, 1)
 	go func() {
-		err := transferred(s.conn.Stor(tmp, r))
+		err := s.transferred(s.conn.Stor(tmp, r))
 		if err != nil {
 			r.CloseWithError(err)
 		} else {
@@ -195,7 +195,7 @@ func (t *target) settle(ctx context.Context, from, to string, size int64) error 
 // rename gives a temporary file its name, in place of what has it. Most
 // servers replace that in one step, as RNTO is rename(2) to them.
 func (s *session) rename(from, to string) error {
-	err := cause(s.conn.Rename(wirePath(from), wirePath(to)))
+	err := s.cause(s.conn.Rename(wirePath(from), wirePath(to)))
 	if err == nil || !isReply(err) || errors.Is(err, backends.ErrUnavailable) || errors.Is(err, backends.ErrNoSpace) {
 		return err
 	}
@@ -218,9 +218,9 @@ func (s *session) replace(from, to string, refused error) error {
 	}
 	if err := s.conn.Rename(wirePath(from), wirePath(to)); err != nil {
 		if back := s.conn.Rename(wirePath(aside), wirePath(to)); back != nil {
-			return fmt.Errorf("%w (and the old file is left as %q: %v)", cause(err), aside, back)
+			return fmt.Errorf("%w (and the old file is left as %q: %v)", s.cause(err), aside, back)
 		}
-		return cause(err)
+		return s.cause(err)
 	}
 	if err := s.remove(aside); err != nil {
 		return fmt.Errorf("remove the old file, left as %q: %w", aside, err)

@@ -57,7 +57,7 @@ func (r *reader) start(name string) (err error) {
 		return err
 	}
 	r.data, err = r.session.conn.Retr(wirePath(name))
-	return cause(err)
+	return r.session.cause(err)
 }
 
 // Read gives io.EOF only after the server has said that the transfer is
@@ -84,9 +84,9 @@ func (r *reader) Read(p []byte) (int, error) {
 // servers end TLS without saying so, which the other two signs make up for.
 func (r *reader) complete(err error) error {
 	if err != io.EOF && (!errors.Is(err, io.ErrUnexpectedEOF) || r.want < 0) {
-		return cause(err)
+		return r.session.cause(err)
 	}
-	if err := transferred(r.data.Close()); err != nil {
+	if err := r.session.transferred(r.data.Close()); err != nil {
 		return err
 	}
 	if r.want >= 0 && r.got != r.want {

@@ -25,6 +25,10 @@ func (e *replyError) Error() string {
 
 func (e *replyError) Unwrap() error { return e.reply }
 
+// isRefusal reports whether the command was refused. Other answers that are no
+// success belong to another command: the server has said something twice.
+func (e *replyError) isRefusal() bool { return e.reply.Code >= 400 }
+
 // Is tells callers which of the errors they branch on it is. Codes say little:
 // 550 is what is absent, refused, and a full disk as well, so that the words
 // that servers have from their system decide first.
@@ -41,7 +45,9 @@ func (e *replyError) kind() error {
 		return false
 	}
 	switch code := e.reply.Code; {
-	case code == 452 || code == 552 || has("no space", "disk full", "quota"):
+	case !e.isRefusal():
+		return backends.ErrUnavailable
+	case code == 452 || code == 552 || has("no space", "disk full", "quota", "failure writing to local file"): // the last is vsftpd's
 		return backends.ErrNoSpace
 	case code == 530 && has("too many", "maximum", "limit"):
 		return backends.ErrUnavailable
@@ -68,7 +74,7 @@ func replyCode(err error) int {
 func isReply(err error) bool {
 	var reply *replyError
 	var transfer *transferError
-	return errors.As(err, &reply) && reply.reply.Code != 421 && !errors.As(err, &transfer)
+	return errors.As(err, &reply) && reply.isRefusal() && reply.reply.Code != 421 && !errors.As(err, &transfer)
 }
 
 // A transferError is one after which it is open what comes next on the control
@@ -80,7 +86,10 @@ func (e *transferError) Unwrap() error { return e.err }
 
 // transferred returns what the end of a transfer means. The answer to a
 // complete one is 226, which is no error here, or 250 (RFC 959, section 5.4).
-func transferred(err error) error {
+func (s *session) transferred(err error) error {
+	if s.lost() {
+		return &transferError{s.cause(err)}
+	}
 	if err == nil {
 		return nil
 	}
@@ -90,7 +99,19 @@ func transferred(err error) error {
 	if reply, ok := err.(*textproto.Error); ok && reply.Code == ftp.StatusRequestedFileActionOK {
 		return nil
 	}
-	return &transferError{cause(err)}
+	return &transferError{s.cause(err)}
+}
+
+// cause returns what came of a command as callers of a backend know it.
+func (s *session) cause(err error) error {
+	known := cause(err)
+	if !s.lost() || errors.Is(known, backends.ErrUnavailable) || isSettled(known) {
+		return known
+	}
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%w: %w", backends.ErrUnavailable, err)
 }
 
 // cause returns an error of a connection as callers of a backend know it.
@@ -98,12 +119,9 @@ func transferred(err error) error {
 func cause(err error) error {
 	var reply *textproto.Error
 	var known *replyError
-	var unverified *tls.CertificateVerificationError
-	var clear tls.RecordHeaderError
 	var op *net.OpError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, backends.ErrUnavailable), errors.As(err, &known), errors.As(err, &unverified), errors.As(err, &clear):
+	case err == nil, isSettled(err), errors.Is(err, backends.ErrUnavailable), errors.As(err, &known):
 		return err
 	case errors.As(err, &reply):
 		return &replyError{reply}
@@ -111,4 +129,11 @@ func cause(err error) error {
 		return fmt.Errorf("%w: %w", backends.ErrUnavailable, err)
 	}
 	return err
+}
+
+// isSettled reports whether an error is no matter of the connection: a
+// cancelled context, a certificate, a server that does not talk TLS.
+func isSettled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(tls.RecordHeaderError))
 }

@@ -65,7 +65,7 @@ func freePort(t *testing.T) int {
 
 // start runs a server in the foreground until the test ends, and waits until
 // it takes connections.
-func start(t *testing.T, port int, program string, args ...string) {
+func start(t *testing.T, host string, port int, program string, args ...string) {
 	t.Helper()
 	var output bytes.Buffer
 	cmd := exec.Command(program, args...)
@@ -86,7 +86,7 @@ func start(t *testing.T, port int, program string, args ...string) {
 	})
 	deadline := time.After(10 * time.Second)
 	for {
-		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err == nil {
 			conn.Close()
 			return
@@ -194,7 +194,7 @@ func vsftpd(t *testing.T, scheme string, implicit bool) *server {
 		config += fmt.Sprintf(vsftpdTLS, cert, key, map[bool]string{true: "YES", false: "NO"}[implicit])
 	}
 	write(t, dir+"/vsftpd.conf", config)
-	start(t, port, program, dir+"/vsftpd.conf")
+	start(t, "127.0.0.1", port, program, dir+"/vsftpd.conf")
 	return s
 }
 
@@ -227,13 +227,14 @@ if o["cert"]:
     Handler.tls_control_required = Handler.tls_data_required = True
 import logging
 logging.disable(logging.INFO)
-server = FTPServer(("127.0.0.1", o["port"]), Handler)
+server = FTPServer((o["host"], o["port"]), Handler)
 server.max_cons = 512
 server.serve_forever(handle_exit=True)
 `
 
 // An oddity is a thing that a server does not do.
 type oddity struct {
+	sixth    bool // it listens on [::1]
 	tls      bool
 	norename bool     // over a file
 	without  []string // commands
@@ -262,9 +263,13 @@ func pyftpdlib(t *testing.T, o oddity) *server {
 	if o.without == nil {
 		without = ""
 	}
-	options := fmt.Sprintf(`{"user": %q, "password": %q, "root": %q, "port": %d, "cert": %q, "key": %q, "norename": %v, "without": [%s]}`,
-		testUser, testPassword, s.root, port, cert, key, o.norename, without)
-	start(t, port, python, "-W", "ignore", "-c", pyftpdlibProgram, options)
+	host := "127.0.0.1"
+	if o.sixth {
+		host = "::1"
+	}
+	options := fmt.Sprintf(`{"host": %q, "user": %q, "password": %q, "root": %q, "port": %d, "cert": %q, "key": %q, "norename": %v, "without": [%s]}`,
+		host, testUser, testPassword, s.root, port, cert, key, o.norename, without)
+	start(t, host, port, python, "-W", "ignore", "-c", pyftpdlibProgram, options)
 	return s
 }
 

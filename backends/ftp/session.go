@@ -11,17 +11,17 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jlaffaye/ftp"
+	"golang.org/x/sys/unix"
 
 	"tklbam/backends"
 )
 
 const (
-	// silence is how long a connection may carry nothing before it counts as
-	// dead: longer than servers take to finish a big file.
-	silence = 5 * time.Minute
+	defaultStall = time.Minute
 
 	// dialTime bounds the making of a connection.
 	dialTime = 30 * time.Second
@@ -57,10 +57,14 @@ type dialer struct {
 	roots      *x509.CertPool
 	encryption atomic.Int32 // an encryption; ftps:// learns it
 	mayChange  bool         // from implicit to explicit
+	stall      time.Duration
 }
 
 func newDialer(env Environment, a backends.Address) (*dialer, error) {
-	d := &dialer{host: a.Host, user: a.User, password: a.Password, ports: []string{"21"}}
+	d := &dialer{host: a.Host, user: a.User, password: a.Password, ports: []string{"21"}, stall: env.StallTimeout}
+	if d.stall == 0 {
+		d.stall = defaultStall
+	}
 	if d.user == "" {
 		d.user = env.User
 	}
@@ -119,7 +123,7 @@ func isDialError(err error) bool {
 }
 
 func (d *dialer) dialPort(ctx context.Context, port string, options []ftp.DialOption) (*session, error) {
-	s := newSession()
+	s := newSession(d.stall)
 	mode := encryption(d.encryption.Load())
 	config := &tls.Config{
 		ServerName: d.host,
@@ -138,10 +142,10 @@ func (d *dialer) dialPort(ctx context.Context, port string, options []ftp.DialOp
 	err := s.bound(ctx, func() (err error) {
 		s.conn, err = ftp.Dial(net.JoinHostPort(d.host, port), options...)
 		if err != nil {
-			return fmt.Errorf("connect: %w", cause(err))
+			return fmt.Errorf("connect: %w", s.cause(err))
 		}
 		if err := s.conn.Login(d.user, d.password.Reveal()); err != nil {
-			return fmt.Errorf("log in: %w", cause(err))
+			return fmt.Errorf("log in: %w", s.cause(err))
 		}
 		return nil
 	})
@@ -158,15 +162,18 @@ type session struct {
 	conn *ftp.ServerConn
 	used time.Time // for the last time
 
+	stall time.Duration // the dialer's
+
 	alive context.Context // ends with the session
 	end   context.CancelFunc
 
-	mu    sync.Mutex
-	conns []net.Conn // the control connection and the latest data connection
+	mu      sync.Mutex
+	conns   []net.Conn // the control connection and the latest data connection
+	control *watchedConn
 }
 
-func newSession() *session {
-	s := &session{}
+func newSession(stall time.Duration) *session {
+	s := &session{stall: stall}
 	s.alive, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -176,7 +183,7 @@ func newSession() *session {
 // handshake of data connections comes with their first bytes: some servers do
 // not begin it before they have the command.
 func (s *session) dialFunc(mode encryption, config *tls.Config) func(network, address string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: dialTime}
+	d := &net.Dialer{Timeout: min(dialTime, s.stall)}
 	control := true
 	return func(network, address string) (net.Conn, error) {
 		first := control
@@ -185,7 +192,7 @@ func (s *session) dialFunc(mode encryption, config *tls.Config) func(network, ad
 		if err != nil {
 			return nil, err
 		}
-		conn := &watchedConn{raw}
+		conn := &watchedConn{Conn: raw, stall: s.stall}
 		s.keep(conn)
 		switch {
 		case mode == plain || first && mode == explicit:
@@ -194,7 +201,7 @@ func (s *session) dialFunc(mode encryption, config *tls.Config) func(network, ad
 			return &dataConn{tls.Client(conn, config), raw}, nil
 		}
 		secured := tls.Client(conn, config)
-		handshake, cancel := context.WithTimeout(s.alive, dialTime)
+		handshake, cancel := context.WithTimeout(s.alive, min(dialTime, s.stall))
 		defer cancel()
 		return secured, secured.HandshakeContext(handshake)
 	}
@@ -226,9 +233,12 @@ func (c *dataConn) Close() error {
 type addressed struct{ net.Conn }
 
 // keep remembers a connection for abort.
-func (s *session) keep(conn net.Conn) {
+func (s *session) keep(conn *watchedConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.control == nil {
+		s.control = conn
+	}
 	s.conns = append(s.conns[:min(len(s.conns), 1)], conn)
 	if s.alive.Err() != nil {
 		conn.Close()
@@ -271,26 +281,66 @@ func (s *session) tie(ctx context.Context) (release func() bool) {
 
 func (s *session) touch() { s.used = time.Now() }
 
-// lives reports whether an idle session can be used.
+// lives reports whether an idle session can be used. What came without having
+// been asked for is a farewell, or the end of the connection.
 func (s *session) lives(ctx context.Context) bool {
+	if s.lost() || !s.control.isQuiet() {
+		return false
+	}
 	if time.Since(s.used) < trusted {
 		return true
 	}
 	return s.bound(ctx, func() error { return s.conn.NoOp() }) == nil
 }
 
-// watchedConn is a connection that fails after a time of silence.
-type watchedConn struct{ net.Conn }
+// lost reports whether the control connection is at its end. Of an answer that
+// comes just then, the end may be missing: net/textproto takes such a line for
+// a whole one.
+func (s *session) lost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.control != nil && s.control.broken.Load()
+}
+
+// watchedConn is a connection that fails after a time of silence, and knows
+// when nothing more comes from it.
+type watchedConn struct {
+	net.Conn
+	stall  time.Duration
+	broken atomic.Bool
+}
+
+// isQuiet reports whether the connection stands and has nothing to read.
+func (c *watchedConn) isQuiet() bool {
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Control(func(fd uintptr) {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		quiet = err == unix.EAGAIN
+	})
+	return err == nil && quiet
+}
 
 func (c *watchedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(silence)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -3,17 +3,15 @@ package s3
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
+
+	"tklbam/backends"
 )
 
 const (
@@ -31,11 +29,11 @@ const (
 
 // newTransport returns the connections to a service.
 func newTransport(opts Options) (*http.Transport, error) {
-	roots, err := trusted(opts.CAFile)
+	roots, err := backends.LoadRoots(opts.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout}
+	dialer := &net.Dialer{Timeout: min(dialTimeout, opts.StallTimeout)}
 	return &http.Transport{
 		Proxy: opts.Proxy,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -46,33 +44,13 @@ func newTransport(opts Options) (*http.Transport, error) {
 			return &watchedConn{conn, opts.StallTimeout}, nil
 		},
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout: dialTimeout,
+		TLSHandshakeTimeout: min(dialTimeout, opts.StallTimeout),
 		MaxIdleConnsPerHost: 2 * opts.Parallel,
 		IdleConnTimeout:     time.Minute,
 		DisableCompression:  true, // files come as they are stored
 		WriteBufferSize:     socketBuffer,
 		ReadBufferSize:      socketBuffer,
 	}, nil
-}
-
-// trusted returns the certificates of a file and the system's, nil for the
-// system's alone.
-func trusted(caFile string) (*x509.CertPool, error) {
-	if caFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("read certificates: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("read the system's certificates: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read certificates: %q holds none in PEM form", caFile)
-	}
-	return pool, nil
 }
 
 // watchedConn is a connection that fails when no byte moves for some time.
@@ -131,10 +109,7 @@ func lookup(l location, opts Options) minio.BucketLookupType {
 // the question to the client, whose requests meet the same trouble and report
 // it.
 func askRegion(ctx context.Context, l location, opts Options, transport http.RoundTripper) string {
-	bucket := url.URL{Scheme: "https", Host: l.endpoint, Path: "/" + l.bucket}
-	if opts.PlainHTTP {
-		bucket.Scheme = "http"
-	}
+	bucket := l.url(opts)
 	if !s3utils.IsAmazonEndpoint(bucket) {
 		return ""
 	}

@@ -9,13 +9,12 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"tklbam/backends"
+	"tklbam/backends/backendtest/faultproxy"
 )
 
 // long is the length of content that goes in parts.
@@ -58,46 +57,9 @@ func wantContent(t *testing.T, b backends.Reader, name string, want []byte) {
 	}
 }
 
-// always applies a fault to every request of a kind.
-func always(kind func(*http.Request) bool, f fault) fault {
-	return func(w http.ResponseWriter, r *http.Request) bool { return kind(r) && f(w, r) }
-}
-
-// once applies a fault to the first request of a kind.
-func once(kind func(*http.Request) bool, f fault) fault {
-	var done atomic.Bool
-	return always(func(r *http.Request) bool { return kind(r) && done.CompareAndSwap(false, true) }, f)
-}
-
 // answers is a fault with an error of the server.
-func answers(status int, code string) fault {
-	return func(w http.ResponseWriter, r *http.Request) bool {
-		io.Copy(io.Discard, r.Body)
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>in the server's words</Message></Error>", code)
-		return true
-	}
-}
-
-// cut ends the connection in the middle of the request's body.
-func cut(_ http.ResponseWriter, r *http.Request) bool {
-	io.CopyN(io.Discard, r.Body, 1000)
-	panic(http.ErrAbortHandler)
-}
-
-// damage changes a byte of the request's body.
-func damage(_ http.ResponseWriter, r *http.Request) bool {
-	p, _ := io.ReadAll(r.Body)
-	p[len(p)/2] ^= 1
-	r.Body = io.NopCloser(bytes.NewReader(p))
-	return false
-}
-
-// stall never answers.
-func stall(_ http.ResponseWriter, r *http.Request) bool {
-	io.Copy(io.Discard, r.Body)
-	<-r.Context().Done()
-	return true
+func answers(status int, code string) faultproxy.Meddler {
+	return faultproxy.Answer(status, "<Error><Code>"+code+"</Code><Message>in the server's words</Message></Error>", "Retry-After: 1")
 }
 
 // swallow takes a request and stores nothing.
@@ -105,17 +67,6 @@ func swallow(w http.ResponseWriter, r *http.Request) bool {
 	io.Copy(io.Discard, r.Body)
 	w.Header().Set("ETag", `"opaque"`)
 	return true
-}
-
-// loseAnswer lets the server do what is asked, and the client not know.
-func (p *proxy) loseAnswer(_ http.ResponseWriter, r *http.Request) bool {
-	out := r.Clone(r.Context())
-	out.URL.Scheme, out.URL.Host, out.RequestURI = "http", p.server.host, ""
-	if resp, err := http.DefaultTransport.RoundTrip(out); err == nil {
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-	}
-	panic(http.ErrAbortHandler)
 }
 
 // TestPutFaults: a Put succeeds or fails with a known kind of error, leaves no
@@ -129,40 +80,40 @@ func TestPutFaults(t *testing.T) {
 	tests := []struct {
 		name  string
 		size  int
-		fault fault
+		fault faultproxy.Meddler
 		want  error // nil for success
 	}{
-		{"server busy once", 1000, once(isPut, answers(503, "SlowDown")), nil},
-		{"server busy", 1000, always(isPut, answers(503, "SlowDown")), backends.ErrUnavailable},
-		{"too many requests", 1000, always(isPut, answers(429, "TooMany")), backends.ErrUnavailable},
-		{"disk full", 1000, always(isPut, answers(507, "XMinioStorageFull")), backends.ErrNoSpace},
-		{"quota", 1000, always(isPut, answers(403, "QuotaExceeded")), backends.ErrNoSpace},
-		{"denied", 1000, always(isPut, answers(403, "AccessDenied")), fs.ErrPermission},
-		{"expired", 1000, always(isPut, answers(400, "ExpiredToken")), fs.ErrPermission},
-		{"cut", 100_000, always(isPut, cut), backends.ErrUnavailable},
-		{"cut once", 100_000, once(isPut, cut), nil},
-		{"damaged", 1000, always(isPut, damage), backends.ErrUnavailable},
-		{"not stored", 1000, always(isPut, swallow), backends.ErrUnavailable},
-		{"answer lost once", 1000, once(isPut, p.loseAnswer), nil},
-		{"answer lost", 1000, always(isPut, p.loseAnswer), backends.ErrUnavailable},
-		{"begin denied", long, always(isBegin, answers(403, "AccessDenied")), fs.ErrPermission},
-		{"part busy once", long, once(isPart, answers(503, "SlowDown")), nil},
-		{"part denied", long, always(isPart, answers(403, "AccessDenied")), fs.ErrPermission},
-		{"part cut once", long, once(isPart, cut), nil},
-		{"part cut", long, always(isPart, cut), backends.ErrUnavailable},
-		{"part damaged", long, always(isPart, damage), backends.ErrUnavailable},
-		{"parts gone", long, always(isJoin, answers(404, "NoSuchUpload")), backends.ErrUnavailable},
-		{"join fails late", long, always(isJoin, answers(200, "InternalError")), backends.ErrUnavailable},
-		{"join answer lost once", long, once(isJoin, p.loseAnswer), nil},
+		{"server busy once", 1000, faultproxy.Once(isPut, answers(503, "SlowDown")), nil},
+		{"server busy", 1000, faultproxy.Always(isPut, answers(503, "SlowDown")), backends.ErrUnavailable},
+		{"too many requests", 1000, faultproxy.Always(isPut, answers(429, "TooMany")), backends.ErrUnavailable},
+		{"disk full", 1000, faultproxy.Always(isPut, answers(507, "XMinioStorageFull")), backends.ErrNoSpace},
+		{"quota", 1000, faultproxy.Always(isPut, answers(403, "QuotaExceeded")), backends.ErrNoSpace},
+		{"denied", 1000, faultproxy.Always(isPut, answers(403, "AccessDenied")), fs.ErrPermission},
+		{"expired", 1000, faultproxy.Always(isPut, answers(400, "ExpiredToken")), fs.ErrPermission},
+		{"cut", 100_000, faultproxy.Always(isPut, faultproxy.CutBody), backends.ErrUnavailable},
+		{"cut once", 100_000, faultproxy.Once(isPut, faultproxy.CutBody), nil},
+		{"damaged", 1000, faultproxy.Always(isPut, faultproxy.FlipBody), backends.ErrUnavailable},
+		{"not stored", 1000, faultproxy.Always(isPut, swallow), backends.ErrUnavailable},
+		{"answer lost once", 1000, faultproxy.Once(isPut, p.LoseAnswer), nil},
+		{"answer lost", 1000, faultproxy.Always(isPut, p.LoseAnswer), backends.ErrUnavailable},
+		{"begin denied", long, faultproxy.Always(isBegin, answers(403, "AccessDenied")), fs.ErrPermission},
+		{"part busy once", long, faultproxy.Once(isPart, answers(503, "SlowDown")), nil},
+		{"part denied", long, faultproxy.Always(isPart, answers(403, "AccessDenied")), fs.ErrPermission},
+		{"part cut once", long, faultproxy.Once(isPart, faultproxy.CutBody), nil},
+		{"part cut", long, faultproxy.Always(isPart, faultproxy.CutBody), backends.ErrUnavailable},
+		{"part damaged", long, faultproxy.Always(isPart, faultproxy.FlipBody), backends.ErrUnavailable},
+		{"parts gone", long, faultproxy.Always(isJoin, answers(404, "NoSuchUpload")), backends.ErrUnavailable},
+		{"join fails late", long, faultproxy.Always(isJoin, answers(200, "InternalError")), backends.ErrUnavailable},
+		{"join answer lost once", long, faultproxy.Once(isJoin, p.LoseAnswer), nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			old, replacement := content(1, 500), content(2, test.size)
-			p.set(nil)
+			p.Set(nil)
 			put(t, b, "name", old)
-			p.set(test.fault)
+			p.Set(test.fault)
 			err := b.Put(t.Context(), "name", writing(replacement))
-			p.set(nil)
+			p.Set(nil)
 			checkError(t, err, test.want)
 			p.server.wantNoUploads(t)
 			got, readErr := read(t.Context(), b, "name")
@@ -197,42 +148,27 @@ func TestReadFaults(t *testing.T) {
 	put(t, b, "name", want)
 	tests := []struct {
 		name  string
-		fault fault
+		fault faultproxy.Meddler
 		want  error
 	}{
-		{"busy once", once(isGet, answers(503, "SlowDown")), nil},
-		{"busy", always(isGet, answers(503, "SlowDown")), backends.ErrUnavailable},
-		{"denied", always(isGet, answers(403, "AccessDenied")), fs.ErrPermission},
-		{"refused", always(isGet, cut), backends.ErrUnavailable},
-		{"truncated", always(isGet, p.changeBody(func(w http.ResponseWriter, body []byte) {
+		{"busy once", faultproxy.Once(isGet, answers(503, "SlowDown")), nil},
+		{"busy", faultproxy.Always(isGet, answers(503, "SlowDown")), backends.ErrUnavailable},
+		{"denied", faultproxy.Always(isGet, answers(403, "AccessDenied")), fs.ErrPermission},
+		{"refused", faultproxy.Always(isGet, faultproxy.CutBody), backends.ErrUnavailable},
+		{"truncated", faultproxy.Always(isGet, p.ChangeAnswer(func(w http.ResponseWriter, body []byte) {
 			w.Write(body[:len(body)-1])
 		})), backends.ErrUnavailable},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p.set(test.fault)
+			p.Set(test.fault)
 			got, err := read(t.Context(), b, "name")
-			p.set(nil)
+			p.Set(nil)
 			checkError(t, err, test.want)
 			if err == nil && !bytes.Equal(got, want) {
 				t.Errorf("%d wrong bytes without an error", len(got))
 			}
 		})
-	}
-}
-
-// changeBody is a fault that sends a changed body under the head of the
-// server's answer.
-func (p *proxy) changeBody(send func(w http.ResponseWriter, body []byte)) fault {
-	return func(w http.ResponseWriter, r *http.Request) bool {
-		recorder := httptest.NewRecorder()
-		p.forward.ServeHTTP(recorder, r)
-		for key, values := range recorder.Header() {
-			w.Header()[key] = values
-		}
-		w.WriteHeader(recorder.Code)
-		send(w, recorder.Body.Bytes())
-		return true
 	}
 }
 
@@ -244,9 +180,9 @@ func TestStalls(t *testing.T) {
 	opts := p.server.options()
 	opts.StallTimeout = 500 * time.Millisecond
 	b := p.open(t, opts)
-	p.set(stall)
+	p.Set(faultproxy.Hang)
 	checkError(t, b.Put(t.Context(), "name", writing([]byte("new"))), backends.ErrUnavailable)
-	p.set(p.changeBody(func(w http.ResponseWriter, body []byte) {
+	p.Set(p.ChangeAnswer(func(w http.ResponseWriter, body []byte) {
 		w.Write(body[:len(body)/2])
 		http.NewResponseController(w).Flush()
 		time.Sleep(2 * opts.StallTimeout) // the reader is gone before
@@ -262,7 +198,7 @@ func TestChecksumVerified(t *testing.T) {
 	p := startProxy(t)
 	b := p.open(t, p.server.options())
 	put(t, b, "name", content(1, 1<<20))
-	p.set(always(isGet, p.changeBody(func(w http.ResponseWriter, body []byte) {
+	p.Set(faultproxy.Always(isGet, p.ChangeAnswer(func(w http.ResponseWriter, body []byte) {
 		body[1000] ^= 1
 		w.Write(body)
 	})))
@@ -279,15 +215,15 @@ func TestListFaults(t *testing.T) {
 		put(t, b, fmt.Sprintf("name.%d", i), []byte("data"))
 	}
 	for name, test := range map[string]struct {
-		fault fault
+		fault faultproxy.Meddler
 		want  error
 	}{
 		"busy":      {answers(503, "SlowDown"), backends.ErrUnavailable},
 		"denied":    {answers(403, "AccessDenied"), fs.ErrPermission},
 		"no bucket": {answers(404, "NoSuchBucket"), fs.ErrNotExist},
-		"truncated": {p.changeBody(func(w http.ResponseWriter, body []byte) { w.Write(body[:len(body)/2]) }), backends.ErrUnavailable},
+		"truncated": {p.ChangeAnswer(func(w http.ResponseWriter, body []byte) { w.Write(body[:len(body)/2]) }), backends.ErrUnavailable},
 	} {
-		p.set(always(isList, test.fault))
+		p.Set(faultproxy.Always(isList, test.fault))
 		err := b.List(t.Context(), func(string, int64) error { return nil })
 		if !errors.Is(err, test.want) {
 			t.Errorf("%s: error is %v, want %v", name, err, test.want)
@@ -306,7 +242,7 @@ func TestCancelledParts(t *testing.T) {
 	put(t, b, "name", []byte("old"))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	p.set(func(_ http.ResponseWriter, r *http.Request) bool {
+	p.Set(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Query().Get("partNumber") == "2" {
 			cancel()
 		}
@@ -339,15 +275,15 @@ func TestCancelledWhileStoring(t *testing.T) {
 	for _, size := range []int{0, 1000, long} {
 		want := content(1, size)
 		ctx, cancel := context.WithCancel(t.Context())
-		p.set(always(func(r *http.Request) bool { return isPut(r) || isJoin(r) }, func(w http.ResponseWriter, r *http.Request) bool {
-			p.forward.ServeHTTP(w, r)
+		p.Set(faultproxy.Always(func(r *http.Request) bool { return isPut(r) || isJoin(r) }, func(w http.ResponseWriter, r *http.Request) bool {
+			p.Forward(w, r)
 			cancel()
 			return true
 		}))
 		if err := b.Put(ctx, "name", writing(want)); err != nil {
 			t.Errorf("Put of %d bytes that are stored: %v", size, err)
 		}
-		p.set(nil)
+		p.Set(nil)
 		wantContent(t, b, "name", want)
 		cancel()
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,15 @@ func locate(a backends.Address, opts Options) (location, error) {
 		l.prefix = strings.Join(parts[1:], "/") + "/"
 	}
 	return l, nil
+}
+
+// url returns the bucket's, in the style of paths.
+func (l location) url(opts Options) url.URL {
+	u := url.URL{Scheme: "https", Host: l.endpoint, Path: "/" + l.bucket}
+	if opts.PlainHTTP {
+		u.Scheme = "http"
+	}
+	return u
 }
 
 // findEndpoint returns the host[:port] of the service.

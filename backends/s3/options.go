@@ -29,8 +29,8 @@ type Options struct {
 	// PlainHTTP gives up TLS. Duplicity's --s3-unencrypted-connection.
 	PlainHTTP bool
 
-	// CAFile names a file of PEM certificates that are trusted besides the
-	// system's. AWS_CA_BUNDLE.
+	// CAFile is a file of PEM certificates that are trusted instead of the
+	// system's. AWS_CA_BUNDLE; Duplicity's --ssl-cacert-file.
 	CAFile string
 
 	// Proxy says which proxy a request takes, such as
@@ -40,11 +40,12 @@ type Options struct {
 	// Style is how requests name the bucket.
 	Style Style
 
-	// StorageClass returns the class a file is stored in, "" for the
-	// bucket's own; nil is that for all. Classes whose files can't be read
-	// at once (GLACIER, DEEP_ARCHIVE) suit volumes alone. Duplicity's
-	// --s3-use-ia, --s3-use-glacier and others.
-	StorageClass func(name string) string
+	// StorageClass is the class files are stored in, such as STANDARD_IA;
+	// "" is the bucket's own. Classes whose files can't be read at once
+	// (GLACIER, DEEP_ARCHIVE) get volumes alone: every backup reads the
+	// others. Amazon's are checked, other services have their own.
+	// Duplicity's --s3-use-ia, --s3-use-glacier and others.
+	StorageClass string
 
 	// Parallel is the number of parts of one file on their way at a time;
 	// 0 is 4. Duplicity's --s3-multipart-max-procs.
@@ -56,8 +57,8 @@ type Options struct {
 	// --s3-multipart-chunk-size.
 	PartSize int
 
-	// StallTimeout ends a connection on which no byte moves; 0 is two
-	// minutes.
+	// StallTimeout ends a connection on which no byte moves while one is
+	// waited for; 0 is a minute. Duplicity's --timeout.
 	StallTimeout time.Duration
 
 	// The first of these that has credentials counts, after those in the
@@ -108,7 +109,7 @@ const (
 	minPartSize     = 5 << 20 // S3's own limit, for all parts but the last
 	maxParallel     = 64
 	maxPartSize     = 1 << 30
-	defaultStall    = 2 * time.Minute
+	defaultStall    = time.Minute
 )
 
 // withDefaults returns the options with the zero numbers replaced.
@@ -133,11 +134,4 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("style %q is neither %q nor %q", o.Style, PathStyle, VirtualStyle)
 	}
 	return o, nil
-}
-
-func (o Options) storageClass(name string) string {
-	if o.StorageClass == nil {
-		return ""
-	}
-	return o.StorageClass(name)
 }

@@ -12,8 +12,9 @@
 //
 // The permissions needed are those to list the prefix, put and get objects
 // and, for Delete alone, to delete them. Put never needs to delete: an upload
-// that fails is aborted where that is permitted, and is left to the bucket's
-// rule for incomplete uploads otherwise.
+// that fails is aborted where that is permitted, and so is what a killed run
+// left, when the target is opened for a backup some days later; otherwise they
+// are left to the bucket's rule for incomplete uploads.
 package s3
 
 import (
@@ -26,6 +27,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"tklbam/backends"
 )
@@ -75,6 +77,9 @@ func (t *target) configure(opts Options) (err error) {
 	if t.location, err = locate(t.address, t.opts); err != nil {
 		return err
 	}
+	if err := checkClass(t.opts.StorageClass, s3utils.IsAmazonEndpoint(t.url(t.opts))); err != nil {
+		return err
+	}
 	if t.credentials, t.renewable, err = newCredentials(t.address, t.opts); err != nil {
 		return err
 	}
@@ -96,7 +101,11 @@ func (t *target) connect(ctx context.Context, create bool) (err error) {
 			err = nil
 		}
 	}
-	return t.cause(ctx, err)
+	if err != nil || !create {
+		return t.cause(ctx, err)
+	}
+	t.abortLeftovers(ctx)
+	return ctx.Err()
 }
 
 // firstUnder returns the first object in the order of keys whose key starts

@@ -110,7 +110,10 @@ func startTLSServer(t *testing.T) *server {
 func startServerWith(t *testing.T, s *server, args ...string) *server {
 	t.Helper()
 	program := needsServer(t)
-	s.dir, s.iam, s.host = t.TempDir(), t.TempDir(), freeAddress(t)
+	s.dir, s.iam = t.TempDir(), t.TempDir()
+	if s.host == "" {
+		s.host = freeAddress(t)
+	}
 	args = append([]string{"--port", s.host, "--access", rootKey, "--secret", rootSecret,
 		"--quiet", "--keep-alive", "--iam-dir", s.iam, "--iam-cache-disable"}, args...)
 	cmd := exec.Command(program, append(args, "posix", s.dir)...)

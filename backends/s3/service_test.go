@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"net/http"
 	"runtime"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"tklbam/backends"
+	"tklbam/backends/backendtest/faultproxy"
 	"tklbam/backends/s3"
 )
 
@@ -80,7 +80,9 @@ func TestOpenErrors(t *testing.T) {
 		{host + "/" + bucket, with(func(o *s3.Options) { o.PartSize = 1 << 20 }), nil, "parts of"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Parallel = 1000 }), nil, "parallel"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Style = "odd" }), nil, "style"},
-		{host + "/" + bucket, with(func(o *s3.Options) { o.CAFile = "/absent" }), fs.ErrNotExist, "read certificates"},
+		{host + "/" + bucket, with(func(o *s3.Options) { o.StorageClass = "two words" }), nil, "storage class"},
+		{"s3+http://" + bucket, with(func(o *s3.Options) { o.StorageClass = "COLD" }), nil, "none of GLACIER"},
+		{host + "/" + bucket, with(func(o *s3.Options) { o.CAFile = "/absent" }), fs.ErrNotExist, "read CA certificates"},
 		{"s3+http://" + bucket, with(func(o *s3.Options) { o.Endpoint, o.PlainHTTP = "http://"+s.host, false }), nil, "no TLS"},
 		{"s3://" + freeAddress(t) + "/" + bucket, s.options(), backends.ErrUnavailable, "refused"},
 	}
@@ -157,7 +159,7 @@ func TestAmazon(t *testing.T) {
 	direct.Region = region
 	open(t, "s3://"+p.server.host+"/"+bucket, direct, backends.Options{Create: true})
 	for _, wrong := range []string{"", "us-west-2"} {
-		p.set(always(func(r *http.Request) bool { return r.Method == http.MethodHead }, func(w http.ResponseWriter, r *http.Request) bool {
+		p.Set(faultproxy.Always(func(r *http.Request) bool { return r.Method == http.MethodHead }, func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Host != "s3.amazonaws.com" || r.URL.Path != "/"+bucket || r.Header.Get("Authorization") != "" {
 				t.Errorf("the region is asked with %s %s", r.Host, r.URL)
 			}
@@ -170,7 +172,7 @@ func TestAmazon(t *testing.T) {
 		b := open(t, "s3+http://"+bucket+"/prefix", opts, backends.Options{})
 		put(t, b, "name", []byte("data"))
 		wantContent(t, b, "name", []byte("data"))
-		for _, r := range p.seen() {
+		for _, r := range p.Seen() {
 			if r.Method != http.MethodHead && r.Host != bucket+"."+domain {
 				t.Errorf("%s %s went to %s", r.Method, r.URL.Path, r.Host)
 			}
@@ -186,18 +188,18 @@ func TestStyle(t *testing.T) {
 		opts := p.server.options()
 		opts.Proxy, opts.Style = p.asProxy, style
 		if style != s3.VirtualStyle { // the server knows one style at a time
-			p.set(answers(404, "NoSuchBucket"))
+			p.Set(answers(404, "NoSuchBucket"))
 			if err := openError(t, "s3://s3.test/"+bucket, opts); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("error is %v", err)
 			}
 		} else {
 			p.server.makeBucket(t, bucket)
-			p.set(nil)
+			p.Set(nil)
 			b := open(t, "s3://s3.test/"+bucket, opts, backends.Options{})
 			put(t, b, "two words", []byte("data"))
 			wantContent(t, b, "two words", []byte("data"))
 		}
-		for _, r := range p.seen() {
+		for _, r := range p.Seen() {
 			if r.Host != host {
 				t.Errorf("style %q: %s %s went to %s", style, r.Method, r.URL, r.Host)
 			}
@@ -222,14 +224,14 @@ func TestAppendOnly(t *testing.T) {
 	opts := p.server.options()
 	opts.PartSize = 5 << 20
 	opts.Credentials = s3.Credentials{AccessKeyID: "writer", SecretAccessKey: backends.NewSecret("writersecret")}
-	p.set(nil)
+	p.Set(nil)
 	b := p.open(t, opts)
 	for name, size := range map[string]int{"short": 1000, "long": long, "empty": 0} {
 		want := content(1, size)
 		put(t, b, name, want)
 		wantContent(t, b, name, want)
 	}
-	if slices.ContainsFunc(p.seen(), func(r *http.Request) bool { return r.Method == http.MethodDelete }) {
+	if slices.ContainsFunc(p.Seen(), func(r *http.Request) bool { return r.Method == http.MethodDelete }) {
 		t.Error("storing files deletes something")
 	}
 	if err := b.Delete(t.Context(), "short"); !errors.Is(err, fs.ErrPermission) {
@@ -244,7 +246,7 @@ func TestAppendOnly(t *testing.T) {
 	if !errors.Is(err, failure) || errors.Is(err, fs.ErrPermission) {
 		t.Errorf("error is %v, want that of write alone", err)
 	}
-	if aborted := slices.ContainsFunc(p.seen(), isAbort); !aborted {
+	if aborted := slices.ContainsFunc(p.Seen(), isAbort); !aborted {
 		t.Error("the upload is not aborted")
 	}
 }
@@ -264,14 +266,14 @@ func TestExpiredInSession(t *testing.T) {
 	}
 	b := p.open(t, opts)
 	put(t, b, "name", []byte("old"))
-	p.set(always(isPut, answers(400, "ExpiredToken")))
+	p.Set(faultproxy.Always(isPut, answers(400, "ExpiredToken")))
 	if err := b.Put(t.Context(), "name", writing([]byte("new"))); !errors.Is(err, backends.ErrUnavailable) {
 		t.Errorf("error is %v, want backends.ErrUnavailable", err)
 	}
 	if n := fetched.Load(); n != 1 {
 		t.Errorf("credentials were fetched %d times before they expired", n)
 	}
-	p.set(nil)
+	p.Set(nil)
 	put(t, b, "name", []byte("new"))
 	if n := fetched.Load(); n != 2 {
 		t.Errorf("credentials were fetched %d times, want one more after they expired", n)
@@ -299,25 +301,26 @@ func accept(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // sizes are those of the files in TestHeaders.
-var sizes = map[string]int{"short": 1, "long": long, "other": 1}
+var sizes = map[string]int{
+	"duplicity-full.20200101T000000Z.vol1.difftar.gpg": 1, "duplicity-full.20200101T000000Z.vol2.difftar.gpg": long,
+	"duplicity-full.20200101T000000Z.manifest.gpg": 1,
+}
 
 // TestHeaders: what the options say goes with the requests.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
-	p.set(accept)
+	p.Set(accept)
 	opts := p.server.options()
 	opts.PartSize = 5 << 20
 	opts.Credentials.SessionToken = backends.NewSecret("a token")
-	opts.StorageClass = func(name string) string {
-		return map[string]string{"short": "STANDARD_IA", "long": "GLACIER_IR"}[name]
-	}
-	b := open(t, "s3://"+p.host()+"/"+bucket, opts, backends.Options{})
+	opts.StorageClass = "GLACIER"
+	b := open(t, "s3://"+p.Host()+"/"+bucket, opts, backends.Options{})
 	for name, size := range sizes {
 		put(t, b, name, content(1, size))
 	}
 	classes := make(map[string]string)
-	for _, r := range p.seen() {
+	for _, r := range p.Seen() {
 		if r.Header.Get("X-Amz-Security-Token") != "a token" {
 			t.Errorf("%s %s has no session token", r.Method, r.URL)
 		}
@@ -328,8 +331,14 @@ func TestHeaders(t *testing.T) {
 			classes[strings.TrimPrefix(r.URL.Path, "/"+bucket+"/")] = r.Header.Get("X-Amz-Storage-Class")
 		}
 	}
-	if want := map[string]string{"short": "STANDARD_IA", "long": "GLACIER_IR", "other": ""}; !maps.Equal(classes, want) {
-		t.Errorf("the storage classes are %v, want %v", classes, want)
+	for name := range sizes {
+		want := ""
+		if strings.Contains(name, "difftar") {
+			want = "GLACIER"
+		}
+		if class, sent := classes[name]; class != want || !sent {
+			t.Errorf("the storage class of %s is %q, want %q", name, class, want)
+		}
 	}
 }
 
@@ -345,7 +354,7 @@ func TestParallelParts(t *testing.T) {
 	var mu sync.Mutex
 	running, most := 0, 0
 	together := make(chan struct{})
-	p.set(always(isPart, func(w http.ResponseWriter, r *http.Request) bool {
+	p.Set(faultproxy.Always(isPart, func(w http.ResponseWriter, r *http.Request) bool {
 		mu.Lock()
 		running++
 		most = max(most, running)
@@ -362,7 +371,7 @@ func TestParallelParts(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Error("the parts go one by one")
 		}
-		p.forward.ServeHTTP(w, r)
+		p.Forward(w, r)
 		mu.Lock()
 		running--
 		mu.Unlock()
@@ -370,7 +379,7 @@ func TestParallelParts(t *testing.T) {
 	}))
 	want := content(1, parts*opts.PartSize)
 	put(t, b, "name", want)
-	p.set(nil)
+	p.Set(nil)
 	wantContent(t, b, "name", want)
 	if most < parallel || most > parallel+1 {
 		t.Errorf("%d parts were under way at a time, want %d", most, parallel)

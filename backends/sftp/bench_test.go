@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tklbam/backends"
+	"tklbam/backends/backendtest/faultproxy"
 )
 
 const benchSize = 64 << 20
@@ -49,9 +50,10 @@ func BenchmarkOpen(b *testing.B) {
 func benchmark(b *testing.B, transfer func(*testing.B, backends.Backend, string) error) {
 	s := startServer(b, withSFTP)
 	c := newClient(b, s)
-	far := startProxy(b, s.addr, 25*time.Millisecond)
+	p, far := faultproxy.Start(b, s.addr)
+	p.SetDelay(25 * time.Millisecond)
 	c.write(b, "config", "UserKnownHostsFile ~/.ssh/known_hosts\nStrictHostKeyChecking accept-new\n")
-	for where, addr := range map[string]string{"Loopback": s.addr, "Far": far.addr} {
+	for where, addr := range map[string]string{"Loopback": s.addr, "Far": far} {
 		target := c.open(b, addr, s.mkdir(b))
 		b.Run(where, func(b *testing.B) {
 			b.SetBytes(benchSize)

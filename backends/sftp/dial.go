@@ -81,17 +81,17 @@ func (d *dialer) hop(ctx context.Context, l *link, server endpoint) error {
 	l.client = client
 	l.hops = append(l.hops, client)
 	l.conns = append(l.conns, conn)
-	limit, err := server.conf.number("serveralivecountmax", aliveCount, 1<<20)
+	interval, count, err := server.alive()
 	if err != nil {
 		return err
 	}
-	go keepAlive(client, conn, server.conf.seconds("serveraliveinterval", aliveInterval), limit)
+	go keepAlive(client, conn, interval, count)
 	return nil
 }
 
 // reach opens the connection under SSH's.
 func (l *link) reach(ctx context.Context, server endpoint) (*watchedConn, error) {
-	limit := server.conf.seconds("connecttimeout", connectTime)
+	limit := server.connectLimit()
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	dial := (&net.Dialer{}).DialContext
@@ -124,7 +124,7 @@ func (d *dialer) handshake(ctx context.Context, conn net.Conn, server endpoint, 
 	if err != nil {
 		return nil, err
 	}
-	timer := newTimer(max(loginTime, server.conf.seconds("connecttimeout", 0)), func() { conn.Close() })
+	timer := newTimer(server.loginLimit(), func() { conn.Close() })
 	defer timer.stop()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -146,6 +146,25 @@ func (d *dialer) handshake(ctx context.Context, conn net.Conn, server endpoint, 
 		return nil, l.denied(err)
 	}
 	return nil, fmt.Errorf("connect to %s: %w", server.dialAddress(), cause(err))
+}
+
+// session opens a session. An error but the server's refusal is the end of the
+// connection.
+func (l *link) session(ctx context.Context) (*ssh.Session, error) {
+	session, err := await(ctx, l.client.NewSession, func(s *ssh.Session) { s.Close() })
+	if err != nil && ctx.Err() == nil && !isRefused(err) {
+		l.conns[len(l.conns)-1].broken.Store(true)
+	}
+	return session, l.cause(err)
+}
+
+// confirm asks the server for a sign of life: the connection has not broken
+// before.
+func (l *link) confirm(ctx context.Context) error {
+	return awaitError(ctx, func() error {
+		_, _, err := l.client.SendRequest("keepalive@openssh.com", true, nil)
+		return err
+	})
 }
 
 // live reports whether the connection stands, as far as is known: before any
@@ -218,7 +237,8 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 func keepAlive(client *ssh.Client, conn *watchedConn, every time.Duration, limit int) {
 	gone := make(chan struct{})
 	go func() {
-		client.Wait()
+		client.Wait() // its end may be SSH's own, as with a message that was changed
+		conn.broken.Store(true)
 		close(gone)
 	}()
 	tick := time.NewTicker(every)

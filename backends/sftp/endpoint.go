@@ -142,11 +142,42 @@ func (s settings) number(keyword string, fallback, most int) (int, error) {
 // seconds is number for a time. What is 0 or in another form, such as "1m",
 // counts as not set.
 func (s settings) seconds(keyword string, fallback time.Duration) time.Duration {
-	n, err := s.number(keyword, int(fallback/time.Second), 1<<20)
-	if err != nil {
+	n, err := s.number(keyword, 0, 1<<20)
+	if err != nil || n == 0 {
 		return fallback
 	}
 	return time.Duration(n) * time.Second
+}
+
+// connectLimit and loginLimit return how long the server may take to accept a
+// connection, and then a login.
+func (e endpoint) connectLimit() time.Duration {
+	return e.conf.seconds("connecttimeout", e.orStall(connectTime))
+}
+
+func (e endpoint) loginLimit() time.Duration {
+	return max(e.orStall(loginTime), e.conf.seconds("connecttimeout", 0))
+}
+
+// orStall returns the stall timeout if it is set and shorter.
+func (e endpoint) orStall(d time.Duration) time.Duration {
+	if e.env.StallTimeout > 0 {
+		return min(d, e.env.StallTimeout)
+	}
+	return d
+}
+
+// alive returns how long the server may be silent before it is asked whether
+// it is there, and how many such times pass before it counts as gone.
+func (e endpoint) alive() (interval time.Duration, count int, err error) {
+	if count, err = e.conf.number("serveralivecountmax", aliveCount, 1<<20); err != nil {
+		return 0, 0, err
+	}
+	interval = aliveInterval
+	if e.env.StallTimeout > 0 {
+		interval = e.env.StallTimeout / time.Duration(count+1)
+	}
+	return e.conf.seconds("serveraliveinterval", interval), count, nil
 }
 
 // network returns the address family to dial.

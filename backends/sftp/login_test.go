@@ -145,7 +145,7 @@ func TestJump(t *testing.T) {
 			t.Errorf("%s: the server has %d connections, want 3", kind, conns)
 		}
 		s.cut()
-		wantContent(t, again{b}, "name", content)
+		wantContent(t, b, "name", content)
 		if err := b.Close(); err != nil {
 			t.Errorf("%s: Close: %v", kind, err)
 		}
@@ -194,7 +194,7 @@ func TestKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cut()
-	wantContent(t, again{b}, "sshd_config", readFile(t, filepath.Join(s.dir, "sshd_config")))
+	wantContent(t, b, "sshd_config", readFile(t, filepath.Join(s.dir, "sshd_config")))
 	b.Close()
 	if len(*asked) != 2 {
 		t.Errorf("the user was asked %q, want the passphrase twice, and not again for a second connection", *asked)
@@ -337,6 +337,13 @@ func TestPasswords(t *testing.T) {
 // startOwn starts an SSH server with pkg/sftp's.
 func startOwn(t *testing.T, configure func(*ssh.ServerConfig)) (addr string, hostKey ssh.PublicKey) {
 	t.Helper()
+	l := listenLoopback(t)
+	return l.Addr().String(), serveAt(t, l, configure)
+}
+
+// serveAt has the server take connections of a listener.
+func serveAt(t *testing.T, l net.Listener, configure func(*ssh.ServerConfig)) (hostKey ssh.PublicKey) {
+	t.Helper()
 	key, public := newKey(t)
 	signer, err := ssh.NewSignerFromKey(key)
 	if err != nil {
@@ -345,9 +352,8 @@ func startOwn(t *testing.T, configure func(*ssh.ServerConfig)) (addr string, hos
 	config := &ssh.ServerConfig{}
 	config.AddHostKey(signer)
 	configure(config)
-	l := listenLoopback(t)
 	go acceptAll(l, func(conn net.Conn) { serveOwn(conn, config) })
-	return l.Addr().String(), public
+	return public
 }
 
 func serveOwn(conn net.Conn, config *ssh.ServerConfig) {

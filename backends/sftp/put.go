@@ -42,12 +42,14 @@ func (t *target) Put(ctx context.Context, name string, write func(w io.Writer) e
 }
 
 func (t *target) put(ctx context.Context, name string, write func(w io.Writer) error) error {
-	conn, err := t.connect(ctx)
-	if err != nil {
+	var conn files
+	var temp string
+	var up upload
+	err := t.connected(ctx, func(c files) (err error) {
+		conn, temp = c, t.path(backends.TempName())
+		up, err = c.create(ctx, temp)
 		return err
-	}
-	temp := t.path(backends.TempName())
-	up, err := conn.create(ctx, temp)
+	})
 	if err != nil {
 		return err
 	}

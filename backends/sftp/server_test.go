@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/sys/unix"
 
 	"tklbam/backends"
 	"tklbam/backends/sftp"
@@ -215,7 +216,7 @@ func (s *server) cut() {
 		c.(*net.TCPConn).SetLinger(0)
 		// The process has the same socket: closing it here is not enough.
 		if raw, err := c.(*net.TCPConn).SyscallConn(); err == nil {
-			raw.Control(shutdown)
+			raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 		}
 		c.Close()
 	}
@@ -271,8 +272,10 @@ func (c *client) open(t testing.TB, addr, dir string) backends.Backend {
 
 func (c *client) try(t testing.TB, address string, opts backends.Options) (backends.Backend, error) {
 	t.Helper()
-	return backends.Open(t.Context(), []backends.Driver{sftp.Driver(c.env)}, address, opts)
+	return backends.Open(t.Context(), drivers(c), address, opts)
 }
+
+func drivers(c *client) []backends.Driver { return []backends.Driver{sftp.Driver(c.env)} }
 
 // tryError returns the error of opening an address.
 func (c *client) tryError(t testing.TB, address string) error {

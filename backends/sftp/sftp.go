@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"time"
 
 	"tklbam/backends"
 )
@@ -31,6 +32,12 @@ type Environment struct {
 	SystemDir   string          // has ssh_config and ssh_known_hosts: /etc/ssh
 	AgentSocket string          // SSH_AUTH_SOCK
 	Password    backends.Secret // FTP_PASSWORD, as with Duplicity: for the login and for encrypted keys
+
+	// StallTimeout is how long a server may be silent, though it is asked
+	// whether it is there, before its connection ends; 0 is 75 seconds.
+	// ServerAliveInterval and ServerAliveCountMax in the configuration of
+	// SSH precede (Duplicity's --timeout).
+	StallTimeout time.Duration
 
 	// Ask has the user answer a question, such as for a passphrase, without
 	// showing the answer. It is nil where there is nobody to ask. Calls come
@@ -121,7 +128,7 @@ func openTarget(ctx context.Context, d *dialer, a backends.Address, opts backend
 }
 
 func (t *target) openDir(ctx context.Context, create bool) error {
-	conn, err := t.connect(ctx)
+	conn, _, err := t.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,33 +139,47 @@ func (t *target) openDir(ctx context.Context, create bool) error {
 	return err
 }
 
+// connected makes a call on the connection, and once more if it finds out that
+// the connection, which was there before, is broken. The call may be repeated.
+func (t *target) connected(ctx context.Context, call func(conn files) error) error {
+	for {
+		conn, used, err := t.connect(ctx)
+		if err != nil {
+			return err
+		}
+		err = call(conn)
+		if !used || conn.live() || !errors.Is(err, backends.ErrUnavailable) {
+			return err
+		}
+	}
+}
+
 // connect returns the connection, after making it where there is none that
-// stands.
-func (t *target) connect(ctx context.Context) (files, error) {
+// stands; used says that it was there.
+func (t *target) connect(ctx context.Context) (conn files, used bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	select {
 	case <-t.turn:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, false, ctx.Err()
 	}
 	defer func() { t.turn <- struct{}{} }()
 	switch {
 	case t.closed:
-		return nil, fs.ErrClosed
+		return nil, false, fs.ErrClosed
 	case t.conn != nil && t.conn.live():
-		return t.conn, nil
+		return t.conn, true, nil
 	case t.conn != nil:
 		t.conn.close() // to free what is left of it
 		t.conn = nil
 	}
-	conn, err := t.dialer.dial(ctx, t.address)
-	if err != nil {
-		return nil, err
+	if conn, err = t.dialer.dial(ctx, t.address); err != nil {
+		return nil, false, err
 	}
 	t.conn = conn
-	return conn, nil
+	return conn, false, nil
 }
 
 // path returns the path of a file in the target.
@@ -167,11 +188,11 @@ func (t *target) path(name string) string { return path.Join(t.dir, name) }
 // List implements backends.Reader. A listing is read to its end before fn is
 // called, because fn may change the directory.
 func (t *target) List(ctx context.Context, fn func(name string, size int64) error) error {
-	conn, err := t.connect(ctx)
-	if err != nil {
-		return fmt.Errorf("list %s: %w", t, err)
-	}
-	entries, err := conn.entries(ctx, t.dir)
+	var entries []entry
+	err := t.connected(ctx, func(conn files) (err error) {
+		entries, err = conn.entries(ctx, t.dir)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("list %s: %w", t, err)
 	}
@@ -195,10 +216,10 @@ func (t *target) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	var r io.ReadCloser
-	conn, err := t.connect(ctx)
-	if err == nil {
+	err := t.connected(ctx, func(conn files) (err error) {
 		r, err = conn.open(ctx, t.path(name))
-	}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open %q in %s: %w", name, t, err)
 	}
@@ -210,10 +231,7 @@ func (t *target) Delete(ctx context.Context, name string) error {
 	if err := backends.CheckName(name); err != nil {
 		return err
 	}
-	conn, err := t.connect(ctx)
-	if err == nil {
-		err = ignoreAbsent(conn.remove(ctx, t.path(name)))
-	}
+	err := t.connected(ctx, func(conn files) error { return ignoreAbsent(conn.remove(ctx, t.path(name))) })
 	if err != nil {
 		return fmt.Errorf("delete %q in %s: %w", name, t, err)
 	}
@@ -223,10 +241,10 @@ func (t *target) Delete(ctx context.Context, name string) error {
 // Free implements backends.Spacer.
 func (t *target) Free(ctx context.Context) (uint64, error) {
 	var bytes uint64
-	conn, err := t.connect(ctx)
-	if err == nil {
+	err := t.connected(ctx, func(conn files) (err error) {
 		bytes, err = conn.free(ctx, t.dir)
-	}
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("get free space of %s: %w", t, err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"tklbam/backends"
 	"tklbam/backends/backendtest"
+	"tklbam/backends/backendtest/faultproxy"
 )
 
 const withSFTP = "Subsystem sftp internal-sftp"
@@ -62,18 +63,6 @@ func read(t testing.TB, b backends.Backend, name string) ([]byte, error) {
 	}
 	p, err := io.ReadAll(r)
 	return p, errors.Join(err, r.Close())
-}
-
-// again opens a second time when the first finds out that the connection is
-// broken.
-type again struct{ backends.Backend }
-
-func (a again) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	r, err := a.Backend.Open(ctx, name)
-	if errors.Is(err, backends.ErrUnavailable) {
-		return a.Backend.Open(ctx, name)
-	}
-	return r, err
 }
 
 func wantContent(t testing.TB, b backends.Backend, name string, want []byte) {
@@ -257,15 +246,7 @@ func TestDiskFull(t *testing.T) {
 		s := startServer(t, lines...)
 		c := newClient(t, s)
 		dir := s.mkdir(t)
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-			t.Skipf("needs the right to mount a tmpfs: %v", err)
-		}
-		t.Cleanup(func() {
-			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-				t.Error(err)
-			}
-		})
-		s.own(t, dir)
+		faultproxy.SmallDisk(t, dir, "2m")
 		b := c.open(t, s.addr, dir)
 		put(t, b, "old", random(300_000))
 		for _, name := range []string{"old", "new"} {
@@ -351,11 +332,11 @@ func TestStalled(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, lines...)
-			p := startProxy(t, s.addr, 0)
+			p, address := faultproxy.Start(t, s.addr)
 			c := newClient(t, s)
-			c.trust(t, p.addr, s.hostKey)
+			c.trust(t, address, s.hostKey)
 			c.write(t, "config", "ServerAliveInterval 1\nServerAliveCountMax 1\n")
-			b := c.open(t, p.addr, s.mkdir(t))
+			b := c.open(t, address, s.mkdir(t))
 			put(t, b, "name", random(8<<20))
 			r, err := b.Open(t.Context(), "name")
 			if err != nil {
@@ -363,7 +344,7 @@ func TestStalled(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			err = b.Put(ctx, "other", func(w io.Writer) error {
-				p.stall()
+				p.Set(faultproxy.Fault{Do: faultproxy.Stall, Stays: true})
 				time.AfterFunc(50*time.Millisecond, cancel)
 				return writing(random(8 << 20))(w)
 			})
@@ -409,10 +390,11 @@ func TestDelayedLink(t *testing.T) {
 	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
 		t.Run(kind, func(t *testing.T) {
 			s := startServer(t, lines...)
-			p := startProxy(t, s.addr, 25*time.Millisecond)
+			p, address := faultproxy.Start(t, s.addr)
+			p.SetDelay(25 * time.Millisecond)
 			c := newClient(t, s)
-			c.trust(t, p.addr, s.hostKey)
-			b := c.open(t, p.addr, s.mkdir(t))
+			c.trust(t, address, s.hostKey)
+			b := c.open(t, address, s.mkdir(t))
 			content := random(20 << 20)
 			begin := time.Now()
 			put(t, b, "name", content)

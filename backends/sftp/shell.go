@@ -97,6 +97,7 @@ func shellPath(p string) string {
 
 // A command is a script that runs.
 type command struct {
+	link    *link
 	session *ssh.Session
 	stdin   io.WriteCloser
 	stdout  io.Reader
@@ -129,18 +130,17 @@ func (t *tail) String() string {
 }
 
 func (s *shellFiles) start(ctx context.Context, script string, paths ...string) (*command, error) {
-	session, err := s.session(ctx)
+	c, err := s.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &command{session: session}
-	session.Stderr = &c.stderr
+	c.session.Stderr = &c.stderr
 	var inErr, outErr error
-	c.stdin, inErr = session.StdinPipe()
-	c.stdout, outErr = session.StdoutPipe()
+	c.stdin, inErr = c.session.StdinPipe()
+	c.stdout, outErr = c.session.StdoutPipe()
 	err = errors.Join(inErr, outErr)
 	if err == nil {
-		err = awaitError(ctx, func() error { return session.Start(commandLine(script, paths)) })
+		err = awaitError(ctx, func() error { return c.session.Start(commandLine(script, paths)) })
 	}
 	if err != nil {
 		c.kill()
@@ -152,9 +152,14 @@ func (s *shellFiles) start(ctx context.Context, script string, paths ...string) 
 // kill ends a command without waiting for it.
 func (c *command) kill() { go c.session.Close() }
 
-// wait waits for the end of a command, and closes its session.
+// wait waits for the end of a command whose output has ended, and closes its
+// session. That the output ended with the connection the status does not show:
+// servers send it before the last of the output.
 func (c *command) wait(ctx context.Context) error {
 	err := awaitError(ctx, c.session.Wait)
+	if lost := c.link.confirm(ctx); lost != nil {
+		err = lost
+	}
 	c.kill()
 	var exit *ssh.ExitError
 	switch {
@@ -188,10 +193,10 @@ func (s *shellFiles) run(ctx context.Context, script string, paths ...string) ([
 }
 
 // session opens a session on the first connection that gives one.
-func (s *shellFiles) session(ctx context.Context) (*ssh.Session, error) {
-	session, err := s.oneOf(ctx, s.standing())
+func (s *shellFiles) session(ctx context.Context) (*command, error) {
+	c, err := s.oneOf(ctx, s.standing())
 	if !isRefused(err) {
-		return session, err
+		return c, err
 	}
 	select {
 	case <-s.growing:
@@ -199,8 +204,8 @@ func (s *shellFiles) session(ctx context.Context) (*ssh.Session, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { s.growing <- struct{}{} }()
-	if session, err = s.oneOf(ctx, s.standing()); !isRefused(err) { // another made one meanwhile
-		return session, err
+	if c, err = s.oneOf(ctx, s.standing()); !isRefused(err) { // another made one meanwhile
+		return c, err
 	}
 	l, err := s.dial(ctx)
 	if err != nil {
@@ -214,14 +219,18 @@ func (s *shellFiles) session(ctx context.Context) (*ssh.Session, error) {
 
 // oneOf opens a session on one of the connections. The error that isRefused
 // is that none gives another.
-func (s *shellFiles) oneOf(ctx context.Context, links []*link) (session *ssh.Session, err error) {
+func (s *shellFiles) oneOf(ctx context.Context, links []*link) (*command, error) {
+	var refused error
 	for i := len(links) - 1; i >= 0; i-- { // the newest has the most to give
-		session, err = await(ctx, links[i].client.NewSession, func(s *ssh.Session) { s.Close() })
-		if !isRefused(err) {
-			return session, links[i].cause(err)
+		session, err := links[i].session(ctx)
+		if err == nil {
+			return &command{link: links[i], session: session}, nil
+		}
+		if refused = err; !isRefused(err) {
+			break
 		}
 	}
-	return nil, err
+	return nil, refused
 }
 
 // standing returns the connections, after leaving out broken ones behind the

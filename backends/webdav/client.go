@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	// silence is how long a connection may carry nothing before it counts as
-	// dead: longer than servers take to put a big upload together.
-	silence = 5 * time.Minute
+	defaultStall = time.Minute
+
+	// connectTime bounds the making of a connection, and of TLS on it.
+	connectTime = 30 * time.Second
 
 	// idle is how long a connection is kept between requests: less than the
 	// 5 seconds after which Apache closes it.
@@ -55,7 +56,11 @@ func newClient(env Environment, a backends.Address) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: 30 * time.Second}
+	stall := env.StallTimeout
+	if stall == 0 {
+		stall = defaultStall
+	}
+	dialer := &net.Dialer{Timeout: min(connectTime, stall)}
 	c := &client{origin: origin(baseURL(a))}
 	c.auth.user, c.auth.password = user, password
 	c.transport = &http.Transport{
@@ -64,10 +69,10 @@ func newClient(env Environment, a backends.Address) (*client, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &watchedConn{conn}, nil
+			return &watchedConn{conn, stall}, nil
 		},
 		TLSClientConfig:       &tls.Config{RootCAs: roots},
-		TLSHandshakeTimeout:   30 * time.Second,
+		TLSHandshakeTimeout:   min(connectTime, stall),
 		ExpectContinueTimeout: 2 * time.Second,
 		IdleConnTimeout:       idle,
 		MaxIdleConnsPerHost:   32,
@@ -84,17 +89,20 @@ func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // watchedConn is a connection that fails after a time of silence. Writing
 // counts for the reading side too, which waits for an answer all the while.
-type watchedConn struct{ net.Conn }
+type watchedConn struct {
+	net.Conn
+	stall time.Duration
+}
 
 func (c *watchedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(silence)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
@@ -293,10 +301,11 @@ func (c *client) cause(err error) error {
 }
 
 // isClosed recognizes the errors of net/http that have no type: of connections
-// that the server closed or reset in mid-request.
+// that the server closed or reset in mid-request or mid-answer.
 func isClosed(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "transport connection broken")
+	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "transport connection broken") ||
+		strings.Contains(text, "unexpected EOF reading trailer")
 }
 
 // cap of a server's own explanation in an error.

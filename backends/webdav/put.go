@@ -136,24 +136,35 @@ func (t *target) verify(ctx context.Context, name string, want int64) error {
 	return nil
 }
 
-// move renames a file. Behind a proxy that ends TLS some servers (Apache: 502)
-// take the full URL of the destination for another server's, and RFC 4918
-// (section 10.3) lets it be a path as well.
+// move renames a file. It asks for leave to replace one only where there is
+// one: of two requests, the first of which took so long that it was given up,
+// the later may come first. A server that removes the old file before it looks
+// for the new one then loses what it has just stored.
 func (t *target) move(ctx context.Context, from, to string) error {
-	destination := t.file(to)
-	err := t.moveTo(ctx, from, destination.String())
-	if failed := (*statusError)(nil); errors.As(err, &failed) && (failed.code == http.StatusBadGateway || failed.code == http.StatusBadRequest) {
-		err = t.moveTo(ctx, from, destination.EscapedPath())
+	err := t.moveTo(ctx, from, to, "F")
+	if statusOf(err) == http.StatusPreconditionFailed {
+		err = t.moveTo(ctx, from, to, "T")
 	}
 	return err
 }
 
-func (t *target) moveTo(ctx context.Context, from, destination string) error {
-	return t.client.run(ctx, request{
-		method: "MOVE",
-		url:    t.file(from),
-		header: http.Header{"Destination": {destination}, "Overwrite": {"T"}},
-	})
+// moveTo sends a MOVE. Behind a proxy that ends TLS some servers (Apache: 502)
+// take the full URL of the destination for another server's, and RFC 4918
+// (section 10.3) lets it be a path as well.
+func (t *target) moveTo(ctx context.Context, from, to, overwrite string) error {
+	destination := t.file(to)
+	send := func(destination string) error {
+		return t.client.run(ctx, request{
+			method: "MOVE",
+			url:    t.file(from),
+			header: http.Header{"Destination": {destination}, "Overwrite": {overwrite}},
+		})
+	}
+	err := send(destination.String())
+	if code := statusOf(err); code == http.StatusBadGateway || code == http.StatusBadRequest {
+		err = send(destination.EscapedPath())
+	}
+	return err
 }
 
 // sweepOnce removes temporary files of dead runs before the first Put of a
@@ -294,41 +305,53 @@ func (b *fileBody) repeats() bool { return true }
 
 // A stream is an upload under way while its content is written.
 type stream struct {
-	*bufio.Writer
-	pipe   *io.PipeWriter
-	result chan error
+	ctx     context.Context
+	content *bufio.Writer
+	pipe    *io.PipeWriter
+	done    chan struct{} // closed when the upload is over
+	err     error         // what came of it, then
 }
 
 func (t *target) startStream(ctx context.Context, name string, head []byte) *stream {
 	r, w := io.Pipe()
-	s := &stream{bufio.NewWriterSize(w, bufferSize), w, make(chan error, 1)}
+	s := &stream{ctx: ctx, content: bufio.NewWriterSize(w, bufferSize), pipe: w, done: make(chan struct{})}
 	go func() {
-		err := t.store(ctx, name, &streamBody{content: io.MultiReader(bytes.NewReader(head), r), pipe: r})
-		r.CloseWithError(ended(ctx, err))
-		s.result <- err
+		s.err = t.store(ctx, name, &streamBody{content: io.MultiReader(bytes.NewReader(head), r), pipe: r})
+		close(s.done)
+		r.CloseWithError(s.ended())
 	}()
 	return s
 }
 
 // ended is the error of writing to an upload that is over.
-func ended(ctx context.Context, err error) error {
+func (s *stream) ended() error {
+	<-s.done
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return err
+	case s.ctx.Err() != nil:
+		return s.ctx.Err()
+	case s.err != nil:
+		return s.err
 	}
 	return fmt.Errorf("%w: the server ended the upload before its end", backends.ErrUnavailable)
 }
 
+// Write takes content. The transport closes the body before it tells why.
+func (s *stream) Write(p []byte) (int, error) {
+	n, err := s.content.Write(p)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = s.ended()
+	}
+	return n, err
+}
+
 // finish ends the content and returns what came of the upload.
 func (s *stream) finish() error {
-	err := s.Flush()
+	err := s.content.Flush()
 	if err == nil {
 		err = s.pipe.Close()
 	}
-	if failed := <-s.result; failed != nil {
-		return failed
+	if <-s.done; s.err != nil {
+		return s.err
 	}
 	return err
 }
@@ -337,7 +360,7 @@ func (s *stream) finish() error {
 // complete body.
 func (s *stream) abort(err error) {
 	s.pipe.CloseWithError(err)
-	<-s.result
+	<-s.done
 }
 
 // streamBody is a body that can be read once. The transport may close one it

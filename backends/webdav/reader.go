@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strings"
 
 	"tklbam/backends"
 )
@@ -94,8 +95,10 @@ func (r *reader) Close() error { return r.body.Close() }
 // the server does not say.
 type version struct{ tag, modified string }
 
+// versionOf returns what an answer says. Apache calls the tag of a file weak
+// for as long as the file was changed within the same second.
 func versionOf(res *http.Response) version {
-	return version{res.Header.Get("ETag"), res.Header.Get("Last-Modified")}
+	return version{strings.TrimPrefix(res.Header.Get("ETag"), "W/"), res.Header.Get("Last-Modified")}
 }
 
 // sameVersion returns an error if a file has another version now. Apache takes

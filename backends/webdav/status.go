@@ -54,6 +54,14 @@ func (e *statusError) Is(err error) bool {
 	return false
 }
 
+// statusOf returns the code of a statusError, 0 for other errors.
+func statusOf(err error) int {
+	if failed := (*statusError)(nil); errors.As(err, &failed) {
+		return failed.code
+	}
+	return 0
+}
+
 // partsError returns the first failure in a multistatus answer to something
 // else than PROPFIND, where it lists what could not be done (RFC 4918,
 // section 9.6.1).

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"tklbam/backends"
 )
@@ -40,6 +41,10 @@ type Environment struct {
 	// server does not take them without (TMPDIR); "" is the system's
 	// directory for temporary files.
 	SpoolDir string
+
+	// StallTimeout ends a connection on which no byte moves while one is
+	// waited for; 0 is a minute (Duplicity's --timeout).
+	StallTimeout time.Duration
 }
 
 // Driver returns the driver for webdav:// and webdavs:// addresses.
@@ -182,9 +187,7 @@ func (t *target) makeCollection(ctx context.Context, u *url.URL) error {
 
 func (t *target) mkcol(ctx context.Context, u *url.URL) (status int, err error) {
 	err = t.client.run(ctx, request{method: "MKCOL", url: u})
-	if failed := (*statusError)(nil); errors.As(err, &failed) {
-		status = failed.code
-	}
+	status = statusOf(err)
 	if err != nil {
 		err = fmt.Errorf("make collection %q: %w", u.Path, err)
 	}
