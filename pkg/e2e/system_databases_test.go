@@ -3,7 +3,9 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -296,4 +298,29 @@ func lineSet(text string) map[string]bool {
 		set[line] = true
 	}
 	return set
+}
+
+// megabytesVar says how large the database of the benchmark is.
+const megabytesVar = "TKLBAM_BENCH_MB"
+
+// BenchmarkDatabaseIncrement measures what a backup stores of a large database
+// in which 100 rows have changed since the one before.
+func BenchmarkDatabaseIncrement(b *testing.B) {
+	size, err := strconv.Atoi(os.Getenv(megabytesVar))
+	if err != nil {
+		b.Skipf("%s does not say how large: %v", megabytesVar, err)
+	}
+	a := newStore(b)
+	const row = 500
+	a.mysql(fmt.Sprintf("USE shop; CREATE TABLE many (id INT PRIMARY KEY AUTO_INCREMENT, n INT, text VARCHAR(500)); "+
+		"INSERT INTO many (n, text) SELECT 0, CONCAT(SHA2(seq, 512), SHA2(seq+1, 512), SHA2(seq+2, 512), LEFT(SHA2(seq+3, 512), 86)) FROM seq_1_to_%d", size*1000*1000/row))
+	a.quiet("tklbam-backup", toDisk)
+	for b.Loop() {
+		a.mysql("UPDATE shop.many SET n = n + 1 ORDER BY RAND() LIMIT 100")
+		_, sum := events(b, a.quiet("tklbam-backup", toDisk, "--json"))
+		b.ReportMetric(float64(sum.StoredBytes)/1e6, "MB-stored")
+		if sum.StoredBytes > 1e6 {
+			b.Errorf("%d bytes are stored", sum.StoredBytes)
+		}
+	}
 }
