@@ -31,8 +31,13 @@ type BackupOptions struct {
 	Localdir   string
 	NoResume   bool // give up an unfinished session instead of going on with it
 	Simulate   bool // compare only: nothing is stored, locally or in the target
-	Report     Reporter
-	Clock      func() time.Time
+	Parallel   int  // volumes that may be on their way into the store at once, besides the one being made; 0 for the default
+
+	// Sparse says which large files change little between sessions, in many
+	// places: dumps of databases. May be nil.
+	Sparse func(path string) bool
+	Report Reporter
+	Clock  func() time.Time
 }
 
 // A session is a backup under way.
@@ -41,6 +46,7 @@ type session struct {
 	report *counted
 	dir    string // of the journal and the spools
 	cache  *cache
+	fine   *fineSignatures
 	coll   *collection.Collection
 	chain  []*collection.Set // that it extends; none for a full backup
 	enc    seal.Encoding
@@ -79,12 +85,16 @@ func (s *session) run(ctx context.Context) (err error) {
 	if s.cache, err = openCache(s.Cache); err != nil {
 		return fmt.Errorf("open cache: %w", err)
 	}
+	if s.fine, err = openFine(s.Cache, s.Clock()); err != nil {
+		return fmt.Errorf("open cache: %w", err)
+	}
 	s.opener = seal.NewOpener(s.Secret, seal.OpenOptions{})
 	if err := s.choose(ctx); err != nil {
 		return err
 	}
 	s.dir = sessionDir(s.Cache)
 	if s.Simulate {
+		s.Sparse = nil // their finer signatures are those of real sessions
 		if s.dir, err = os.MkdirTemp(s.Cache, "simulate-"); err != nil {
 			return err
 		}
@@ -226,13 +236,13 @@ func (s *session) pipeline(ctx context.Context, src Source, old state.Stream, re
 		return err
 	}
 	u := &uploader{
-		ctx: ctx, store: s.Store, sealer: s.sealer, pool: s.buffers(), name: s.name, volSize: s.VolumeSize,
+		ctx: ctx, store: s.Store, sealer: s.sealer, pool: s.buffers(), name: s.name, volSize: s.VolumeSize, parallel: s.Parallel,
 		next: len(s.journal.volumes) + 1, journal: s.journal, report: s.report, durable: s.durable,
 	}
 	u.start()
 	s.sum.Files, s.sum.SourceBytes, s.sum.Unchanged = 0, 0, 0
 	p := &producer{
-		src: src, old: old, set: len(s.chain), oldSigs: s.signature,
+		src: src, old: old, set: len(s.chain), oldSigs: s.signature, sparse: s.Sparse, fine: s.fine,
 		blocks: newBlockWriter(s.blockSize(), u.pool, u.add), layer: layer, sigs: s.sigs, refresh: refresh,
 		resume: m, counts: m.Counts, sum: &s.sum, report: s.report,
 	}
@@ -296,6 +306,9 @@ func (s *session) oldState() (oldState, error) {
 
 // signature opens the signature the chain has of an item.
 func (s *session) signature(item *state.Item) (*rdiff.Signature, io.Closer, error) {
+	if sig, file := s.fine.find(item); sig != nil {
+		return sig, file, nil
+	}
 	f, err := os.Open(s.cache.path(s.cache.head.Sets[item.Set].Local))
 	if err != nil {
 		return nil, nil, err

@@ -227,7 +227,7 @@ func (c *cache) replaceHead(head cacheHead) error {
 
 // sweep removes what the head does not name, but for the session's own.
 func (c *cache) sweep() error {
-	keep := map[string]bool{headName: true, c.head.State: true, c.head.Manifest: true, filepath.Base(sessionDir(c.dir)): true}
+	keep := map[string]bool{headName: true, c.head.State: true, c.head.Manifest: true, filepath.Base(sessionDir(c.dir)): true, fineDir: true}
 	for _, s := range c.head.Sets {
 		keep[s.Local] = true
 	}

@@ -186,7 +186,7 @@ func (c *copier) listed(ctx context.Context, s *collection.Set) (map[int]manifes
 func (c *copier) store(ctx context.Context, files []CopyFile, volumes map[int]manifest.Volume) error {
 	parallel := c.Parallel
 	if parallel < 1 {
-		parallel = inFlight
+		parallel = 1 + inFlight
 	}
 	var first error
 	running, done := 0, make(chan error, parallel)

@@ -130,7 +130,7 @@ func (r *restorer) readSet(ctx context.Context, i int, needs, fresh *want) error
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	x := &extraction{restorer: r, ctx: ctx, set: set, ordinal: i, needs: list, fresh: fresh}
-	ahead := prefetch(ctx, r.Store, r.dir, vols, set)
+	ahead := r.prefetch(ctx, vols, set)
 	defer func() {
 		cancel()
 		for f := range ahead {

@@ -36,22 +36,55 @@ func fatal(err error) bool {
 		errors.Is(err, syscall.EMFILE) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// prefetch fetches volumes in order, one ahead of the reader.
-func prefetch(ctx context.Context, store Reader, scratch string, vols []manifest.Volume, set *collection.Set) <-chan fetched {
-	out := make(chan fetched)
+// prefetch fetches volumes, some at once, and hands them on in order.
+func (r *fetcher) prefetch(ctx context.Context, vols []manifest.Volume, set *collection.Set) <-chan fetched {
+	out, turns := make(chan fetched), make(chan chan fetched, max(r.parallel, 1)-1)
+	go func() {
+		defer close(turns)
+		for _, v := range vols {
+			turn := make(chan fetched, 1)
+			select {
+			case turns <- turn:
+			case <-ctx.Done():
+				return
+			}
+			go func() { turn <- r.fetch(ctx, v, set) }()
+		}
+	}()
 	go func() {
 		defer close(out)
-		for _, v := range vols {
-			f := fetchVolume(ctx, store, scratch, v, set)
+		for turn := range turns {
+			f := <-turn
 			select {
 			case out <- f:
 			case <-ctx.Done():
 				f.close()
-				return
 			}
 		}
 	}()
 	return out
+}
+
+// A fetcher brings volumes of a store here.
+type fetcher struct {
+	store    Reader
+	scratch  string // directory for scratch files
+	parallel int    // volumes that are fetched at once
+}
+
+// A dropper is a store that has kept what it gave before, and can forget it.
+type dropper interface{ Drop(name string) }
+
+// fetch brings a volume here. One that a store had kept may have been damaged
+// on its way there.
+func (r *fetcher) fetch(ctx context.Context, v manifest.Volume, set *collection.Set) fetched {
+	f := fetchVolume(ctx, r.store, r.scratch, v, set)
+	if d, ok := r.store.(dropper); ok && f.damaged != nil {
+		d.Drop(f.name)
+		f.close()
+		return fetchVolume(ctx, r.store, r.scratch, v, set)
+	}
+	return f
 }
 
 func (f *fetched) close() {

@@ -25,7 +25,7 @@ var errStale = errors.New("the file in which the session was interrupted has cha
 
 // file stores a regular file: whole, or as a delta if the chain has its
 // signature.
-func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) error {
+func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) (err error) {
 	p.report.Path(e.Path)
 	content, err := p.src.Open(e)
 	if err != nil && p.resume.Piece > 0 {
@@ -48,10 +48,13 @@ func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) 
 	}
 	p.xattrs(e, func(*archive.Entry) ([]archive.Xattr, error) { return content.Xattrs() })
 	f := &fileRecord{p: p, entry: *e, params: rdiff.ParamsFor(e.Size), sigStart: p.sigs.Size()}
+	if f.sparse = e.Size > sparseFile && p.sparse != nil && p.sparse(e.Path); f.sparse {
+		f.params = rdiff.SparseParamsFor(e.Size)
+	}
 	if err := f.begin(old); err != nil {
 		return err
 	}
-	defer f.close()
+	defer func() { err = errors.Join(err, f.close()) }()
 	n, err := p.copy(ctx, f, io.LimitReader(content, e.Size))
 	if err := f.settle(content, n, err); err != nil {
 		return err
@@ -60,9 +63,19 @@ func (p *producer) file(ctx context.Context, e *archive.Entry, old *state.Item) 
 		return nil
 	}
 	p.count(old)
-	return p.finish(&state.Item{Entry: f.entry, Set: p.set,
-		Signature: state.Ref{Offset: f.sigStart, Length: p.sigs.Size() - f.sigStart}})
+	item := &state.Item{Entry: f.entry, Set: p.set,
+		Signature: state.Ref{Offset: f.sigStart, Length: p.sigs.Size() - f.sigStart}}
+	if f.fine {
+		if err := p.fine.end(item, old); err != nil {
+			return err
+		}
+	}
+	return p.finish(item)
 }
+
+// sparseFile is the size from which the signature of a sparse file is worth
+// keeping twice.
+const sparseFile = 4 << 20
 
 // A fileRecord is one regular file on its way into the chain: what is written
 // to it goes into the file's signature and into pieces of its content or of
@@ -74,6 +87,8 @@ type fileRecord struct {
 	sigStart int64
 	out      pieces
 	delta    bool
+	sparse   bool
+	fine     bool // a finer signature is being made too
 	oldSig   io.Closer
 	dropped  bool
 }
@@ -92,6 +107,12 @@ func (f *fileRecord) begin(old *state.Item) (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if f.sparse && p.resume.Piece == 0 {
+		if err := p.fine.begin(rdiff.ParamsFor(f.entry.Size)); err != nil {
+			return err
+		}
+		f.fine = true
 	}
 	if old == nil || old.Type != archive.Regular || old.Signature.Length == 0 || f.entry.Size <= smallFile {
 		return nil
@@ -114,10 +135,18 @@ func (f *fileRecord) Write(b []byte) (int, error) {
 	if f.delta {
 		return f.both(b)
 	}
-	if _, err := f.p.signer.Write(b); err != nil {
+	if err := f.sign(b); err != nil {
 		return 0, err
 	}
 	return f.out.Write(b)
+}
+
+func (f *fileRecord) sign(b []byte) error {
+	_, err := f.p.signer.Write(b)
+	if err == nil && f.fine {
+		_, err = f.p.fine.signer.Write(b)
+	}
+	return err
 }
 
 // both signs and compares at the same time: each takes a strong sum of every
@@ -125,8 +154,7 @@ func (f *fileRecord) Write(b []byte) (int, error) {
 func (f *fileRecord) both(b []byte) (int, error) {
 	signed := make(chan error, 1)
 	go func() {
-		_, err := f.p.signer.Write(b)
-		signed <- err
+		signed <- f.sign(b)
 	}()
 	n, err := f.p.delta.Write(b)
 	return n, errors.Join(err, <-signed)
@@ -195,10 +223,14 @@ func (f *fileRecord) end() error {
 	return f.out.Close()
 }
 
-func (f *fileRecord) close() {
+func (f *fileRecord) close() error {
 	if f.oldSig != nil {
-		f.oldSig.Close()
+		f.oldSig.Close() // only read from
 	}
+	if f.fine {
+		return f.p.fine.abort()
+	}
+	return nil
 }
 
 // resume goes on with the file that the session was interrupted in: its

@@ -21,6 +21,8 @@ type producer struct {
 	old     state.Stream
 	set     int // ordinal of the set being made
 	oldSigs func(*state.Item) (*rdiff.Signature, io.Closer, error)
+	sparse  func(path string) bool // may be nil
+	fine    *fineSignatures
 
 	blocks  *blockWriter
 	layer   *state.Writer

@@ -54,6 +54,7 @@ type RestoreOptions struct {
 	Target     Target
 	Scratch    string                 // directory for scratch files
 	Selected   func(path string) bool // nil restores everything
+	Parallel   int                    // volumes fetched at once; 0 is one
 	Report     Reporter
 	Clock      func() time.Time
 }
@@ -73,6 +74,7 @@ type Restored struct {
 
 // A restorer is one restore under way.
 type restorer struct {
+	fetcher
 	RestoreOptions
 	report *counted
 	opener *seal.Opener
@@ -105,7 +107,7 @@ func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 		return nil, fmt.Errorf("make scratch directory: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	r.dir = dir
+	r.dir, r.fetcher = dir, fetcher{o.Store, dir, o.Parallel}
 	err = r.run(ctx)
 	r.out.Files, r.out.Bytes = r.files.Load(), r.bytes.Load()
 	r.out.Warnings, r.out.Lost = r.report.warnings.Load(), r.report.lost.Load()
@@ -224,7 +226,7 @@ func (r *restorer) layerOfVolumes(ctx context.Context, set *collection.Set, ordi
 		return err
 	}
 	last := ""
-	for f := range prefetch(ctx, r.Store, r.dir, vols, set) {
+	for f := range r.prefetch(ctx, vols, set) {
 		if err = nil; f.err == nil {
 			var plain io.ReadCloser
 			if plain, err = f.unsealed(r.opener); err == nil {

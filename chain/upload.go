@@ -19,16 +19,17 @@ import (
 // all cores, encrypts them in order, and begins the next volume while the one
 // before becomes durable.
 type uploader struct {
-	ctx     context.Context
-	store   Store
-	sealer  *seal.Sealer
-	pool    *bufferPool
-	name    filename.Name // of the set's volumes, but for the number
-	volSize int64
-	next    int // number of the next volume
-	durable func(m mark) error
-	journal *journal
-	report  Reporter
+	ctx      context.Context
+	store    Store
+	sealer   *seal.Sealer
+	pool     *bufferPool
+	name     filename.Name // of the set's volumes, but for the number
+	volSize  int64
+	parallel int
+	next     int // number of the next volume
+	durable  func(m mark) error
+	journal  *journal
+	report   Reporter
 
 	work  chan *job // to the compressors
 	order chan *job // to the volumes
@@ -47,9 +48,9 @@ type job struct {
 	ready   chan struct{}
 }
 
-// inFlight is how many volumes may be on their way into the store at once:
-// one being written, and others becoming durable.
-const inFlight = 3
+// inFlight is how many volumes may be on their way into the store besides the
+// one being written, if nothing else is said: what becomes durable.
+const inFlight = 2
 
 // start begins the goroutines; Close ends them.
 func (u *uploader) start() {
@@ -118,7 +119,10 @@ func (u *uploader) compress() {
 // entry has one volume too, empty: readers want it.
 func (u *uploader) volumes() error {
 	var puts sync.WaitGroup
-	slots := make(chan struct{}, inFlight)
+	if u.parallel < 1 {
+		u.parallel = inFlight
+	}
+	slots := make(chan struct{}, 1+u.parallel)
 	first, err := u.take()
 	if err == io.EOF && u.next == 1 {
 		err = nil

@@ -58,6 +58,9 @@ const (
 	hugeBlockLen  = 8192
 	giantFile     = int64(64) << 30
 	giantBlockLen = 16384
+
+	// Pieces of a file are a multiple of every block length.
+	sparseMaxBlockLen = 128 << 10
 )
 
 // ErrCorrupt is wrapped by every error about bytes that are no signature or
@@ -94,6 +97,17 @@ func blockLenFor(size int64) int {
 	}
 	blocks := size / (stockBlocks * stockMinBlockLen)
 	return int(min(max(blocks*stockMinBlockLen, stockMinBlockLen), stockMaxBlockLen))
+}
+
+// SparseParamsFor returns the parameters for a large file of which a session
+// changes little, if a finer signature is at hand to find that: blocks of
+// about the square root of its size, in a power of two.
+func SparseParamsFor(size int64) Params {
+	p := ParamsFor(size)
+	for int64(p.BlockLen)*int64(p.BlockLen) < size && p.BlockLen < sparseMaxBlockLen {
+		p.BlockLen *= 2
+	}
+	return p
 }
 
 func (p Params) check() error {

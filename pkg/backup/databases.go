@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"tklbam/chain"
 	"tklbam/pkg/command"
@@ -20,6 +21,12 @@ type Dump struct {
 	Found, Saved int    // databases
 	Failed       []error
 	Notes        []string
+}
+
+// IsDump reports whether a path of a system backup is that of a dump: one row
+// that changes is one line that does.
+func IsDump(path string) bool {
+	return strings.HasPrefix(path, extras.Name+"/"+extras.MySQL+"/") || strings.HasPrefix(path, extras.Name+"/"+extras.PostgreSQL+"/")
 }
 
 // A Dumper dumps the databases of one kind of server into the extras. It

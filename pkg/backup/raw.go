@@ -35,7 +35,9 @@ type Options struct {
 	SkipDirs   []string
 	NoResume   bool
 	Simulate   bool
-	Estimate   bool // count the tree beforehand, for the time left
+	Estimate   bool                   // count the tree beforehand, for the time left
+	Parallel   int                    // volumes on their way at once; 0 for the default
+	Sparse     func(path string) bool // see chain.BackupOptions; may be nil
 	Report     chain.Reporter
 }
 
@@ -69,6 +71,7 @@ func Raw(ctx context.Context, o Options) (*chain.Summary, error) {
 		Encoding: o.Encoding, Frequency: o.Frequency, VolumeSize: o.VolumeSize,
 		Cache: cache, Hostname: host, Localdir: dir,
 		NoResume: o.NoResume, Simulate: o.Simulate, Report: o.Report, Clock: time.Now,
+		Parallel: o.Parallel, Sparse: o.Sparse,
 		Scan: func() (chain.Source, error) {
 			src, err := newSource(dir, o.Select, o.SkipDirs, o.Report)
 			if err != nil {

@@ -19,6 +19,7 @@ func TestServersFail(t *testing.T) {
 		name string
 		run  func(t *testing.T, a *store)
 	}{
+		{"increment", testSmallIncrement},
 		{"denied", testDenied},
 		{"killed in the detour", testKilledInDetour},
 		{"client ends early", testClientEnds},
@@ -29,6 +30,28 @@ func TestServersFail(t *testing.T) {
 			a.t = t
 			c.run(t, a)
 		})
+	}
+}
+
+// testSmallIncrement: few rows changed in a large table make for little to
+// store, for less still if the cache has what it can have.
+func testSmallIncrement(t *testing.T, a *store) {
+	increment := func() int64 {
+		a.mysql("UPDATE shop.many SET text = CONCAT(text, id) ORDER BY RAND(1) LIMIT 100")
+		_, sum := events(t, a.quiet("tklbam-backup", toDisk, "--json"))
+		return sum.StoredBytes
+	}
+	a.quiet("tklbam-backup", toDisk)
+	with := increment()
+	a.must("rm", "-rf", "/var/cache/tklbam")
+	without := increment()
+	if with > 400<<10 || without < with {
+		t.Errorf("%d bytes are stored, and %d without the cache", with, without)
+	}
+	a.must("tklbam-internal", "mysql2fs", "/srv/now")
+	a.must("tklbam-restore", "--raw-download=/srv/latest", toDisk)
+	if r := a.run("cmp", "/srv/latest/TKLBAM/myfs/shop/tables/many/rows", "/srv/now/shop/tables/many/rows"); r.code != 0 {
+		t.Errorf("restored: %s", r.output())
 	}
 }
 
