@@ -3,7 +3,7 @@
 
 VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo 2.0-dev)
 PREFIX   ?= /usr
-COMMANDS := init passphrase escrow backup restore restore-rollback status internal
+COMMANDS := init passphrase escrow backup restore restore-rollback status copy internal
 ETC       = $(DESTDIR)/etc
 CONFDIR   = $(ETC)/tklbam
 LDFLAGS  := -s -w -X tklbam/pkg/cli.Version=$(VERSION)

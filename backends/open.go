@@ -31,6 +31,11 @@ func Open(ctx context.Context, drivers []Driver, address string, opts Options) (
 	if err != nil {
 		return nil, err
 	}
+	return OpenAddress(ctx, drivers, a, opts)
+}
+
+// OpenAddress is Open for an address that is parsed already.
+func OpenAddress(ctx context.Context, drivers []Driver, a Address, opts Options) (Backend, error) {
 	i := slices.IndexFunc(drivers, func(d Driver) bool { return slices.Contains(d.Schemes, a.Scheme) })
 	if i < 0 {
 		return nil, fmt.Errorf("open %s: unknown scheme %q: known are %s", a, a.Scheme, schemes(drivers))

@@ -41,7 +41,8 @@ const megabyte = 1 << 20
 func backupApplet() applet {
 	return applet{
 		name: "backup", summary: "back up the system, or a directory",
-		flags: []cli.Flag{
+		flags: storeFlags(
+			&cli.StringFlag{Name: "mirror"},
 			&cli.StringFlag{Name: "address"},
 			&cli.StringFlag{Name: "dump"},
 			&cli.StringFlag{Name: "raw-upload", Aliases: []string{"upload-raw"}},
@@ -51,7 +52,6 @@ func backupApplet() applet {
 			&cli.StringFlag{Name: "force-profile"},
 			&cli.BoolFlag{Name: "no-dpkg-baseline"},
 			&cli.BoolFlag{Name: "debug"},
-			&cli.StringFlag{Name: "s3-parallel-uploads"},
 			&cli.StringFlag{Name: "volsize"},
 			&cli.StringFlag{Name: "full-backup"},
 			&cli.StringFlag{Name: "encryption"},
@@ -63,7 +63,7 @@ func backupApplet() applet {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}},
 			&cli.BoolFlag{Name: "json"},
 			&cli.StringFlag{Name: "logfile"},
-		},
+		),
 		run: runBackup,
 	}
 }
@@ -265,10 +265,10 @@ func (a *app) upload(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *b
 			return nil, hooks.Step("debug shell", err)
 		}
 	}
-	return a.session(c, r, job, log, b, backup.Options{Dir: job.RawUpload})
+	return a.session(c, r, cf, job, log, b, backup.Options{Dir: job.RawUpload})
 }
 
-func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log *logFile, b backends.Backend, opts backup.Options) (*chain.Summary, error) {
+func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *backupJob, log *logFile, b backends.Backend, opts backup.Options) (*chain.Summary, error) {
 	secret, weak, err := a.secret(c, r)
 	if err != nil {
 		return nil, err
@@ -276,7 +276,7 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 	if err := job.options(&opts, secret, weak); err != nil {
 		return nil, err
 	}
-	opts.Store, opts.Address = b, b.String()
+	opts.Store, opts.Address, opts.Parallel = b, b.String(), parallelFor(cf, b.String())
 	opts.SkipDirs = append(opts.SkipDirs, localDir(b.String())...)
 	if !job.simulate {
 		if err := saveResume(r, job); err != nil {
@@ -286,6 +286,14 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 	rep := a.newReporter(job.json, job.quiet, log)
 	// Only somebody who watches wants to know the time left.
 	opts.Report, opts.Estimate = rep, term.IsTerminal(a.stderr) && !job.quiet
+	if m := mirrorOf(c, cf); m != "" && !job.simulate {
+		store, err := a.withMirror(cf, m, b, rep)
+		if err != nil {
+			return nil, errors.Join(err, rep.stop())
+		}
+		defer store.Close() // the primary's is its opener's
+		opts.Store, opts.SkipDirs = store, append(opts.SkipDirs, localDir(m)...)
+	}
 	sum, err := backup.Raw(a.ctx, opts)
 	if serr := rep.stop(); err == nil {
 		err = serr
@@ -300,6 +308,11 @@ func (a *app) session(c *cli.Context, r *registry.Registry, job *backupJob, log 
 // it is absent, it counts as empty.
 func (a *app) openTarget(cf *conf.Conf, job *backupJob) (backends.Backend, error) {
 	b, err := a.target(cf, job.Address, backends.Options{Create: !job.simulate})
+	if err == nil && !job.simulate {
+		if err := a.checkTarget(cf, b); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+	}
 	if job.simulate && errors.Is(err, fs.ErrNotExist) {
 		address, err := backends.ParseAddress(job.Address)
 		return absent{address}, err

@@ -82,6 +82,7 @@ func advice(err error) (code int, hint string) {
 	var full *chain.NoSpaceError
 	var tight *restore.SpaceError
 	var incomplete *incompleteError
+	var refused *accessError
 	switch {
 	case errors.Is(err, chain.ErrWrongSecret):
 		return exitSecret, "the backup was made with another secret: use the registry (TKLBAM_REGISTRY), --secretfile or --keyfile that belongs to it; " +
@@ -100,6 +101,8 @@ func advice(err error) (code int, hint string) {
 		return exitFailure, "the storage does not answer now; run the same command again later: what is stored already is used"
 	case errors.As(err, &early), errors.Is(err, collection.ErrEmpty):
 		return exitFailure, "\"tklbam-status --address=...\" shows what a target holds"
+	case errors.As(err, &refused):
+		return exitFailure, "the server refuses: check user and password of the address, and what that user may do there"
 	case errors.Is(err, hooks.ErrUnsafe):
 		return exitFailure, "hooks run as you do: let nobody else write to them, with chown and chmod go-w"
 	case errors.Is(err, fs.ErrPermission):

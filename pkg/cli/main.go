@@ -13,8 +13,11 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
+
+	"tklbam/backends/limit"
 )
 
 // Version is set when a release is built.
@@ -36,7 +39,7 @@ type applet struct {
 func applets() []applet {
 	return []applet{
 		initApplet(), passphraseApplet(), escrowApplet(),
-		backupApplet(), restoreApplet(), rollbackApplet(), statusApplet(), cleanupApplet(),
+		backupApplet(), restoreApplet(), rollbackApplet(), statusApplet(), cleanupApplet(), copyApplet(),
 		internalApplet(),
 	}
 }
@@ -48,6 +51,9 @@ type app struct {
 	stdout, stderr io.Writer
 	prog           string // the command as it was called
 	getenv         func(string) string
+
+	limits  *limit.Limits            // of bandwidth, once a target was opened
+	showing atomic.Pointer[reporter] // the one that shows what is going on, if any
 }
 
 // Main runs the program as args say, args[0] included, and returns its exit

@@ -40,7 +40,15 @@ func (a *app) newReporter(asJSON, quiet bool, log *logFile) *reporter {
 	}
 	m := progress.New(r, progress.Clock{})
 	m.Start()
-	return &reporter{meter: m, log: log, quiet: quiet && !asJSON, stderr: a.stderr}
+	rep := &reporter{meter: m, log: log, quiet: quiet && !asJSON, stderr: a.stderr}
+	a.showing.Store(rep)
+	return rep
+}
+
+// retry tells that something is done again.
+func (r *reporter) retry(text string) {
+	r.meter.AddRetry()
+	r.Note(text)
 }
 
 func (r *reporter) Phase(name string) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"tklbam/backends"
 	"tklbam/chain"
 	"tklbam/chain/timeexpr"
 	"tklbam/pkg/conf"
@@ -25,7 +24,8 @@ import (
 func restoreApplet() applet {
 	return applet{
 		name: "restore", summary: "restore the system, or a directory",
-		flags: []cli.Flag{
+		flags: transferFlags(
+			&cli.StringFlag{Name: "mirror"},
 			&cli.StringFlag{Name: "address"},
 			&cli.StringFlag{Name: "raw-download"},
 			&cli.BoolFlag{Name: "simulate"},
@@ -50,7 +50,7 @@ func restoreApplet() applet {
 			&cli.BoolFlag{Name: "json"},
 			&cli.StringFlag{Name: "logfile"},
 			&cli.StringFlag{Name: "cache-dir"},
-		},
+		),
 		run: runRestore,
 	}
 }
@@ -202,12 +202,13 @@ func (a *app) restoreSecret(c *cli.Context, r *registry.Registry) ([]byte, error
 
 // download fetches what the job says of a chain.
 func (a *app) download(c *cli.Context, cf *conf.Conf, job *restoreJob, secret []byte, log *logFile, opts restore.Options) (*chain.Restored, error) {
-	b, err := a.target(cf, job.address, backends.Options{})
+	b, err := a.source(cf, job.address, mirrorOf(c, cf), true)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
 	rep := a.newReporter(c.Bool("json"), c.Bool("silent"), log)
+	opts.Parallel = parallelFor(cf, job.address)
 	opts.Store, opts.Secret, opts.AllowNoMDC = b, secret, c.Bool("allow-unprotected")
 	opts.Time, opts.Scratch, opts.Report = job.time, os.TempDir(), rep
 	out, err := restore.Raw(a.ctx, opts)

@@ -20,13 +20,14 @@ import (
 func statusApplet() applet {
 	return applet{
 		name: "status", summary: "show whether there are backups, and which",
-		flags: []cli.Flag{
+		flags: serverFlags(
+			&cli.StringFlag{Name: "mirror"},
 			&cli.StringFlag{Name: "address"},
 			&cli.StringFlag{Name: "keyfile"},
 			&cli.StringFlag{Name: "secretfile"},
 			&cli.BoolFlag{Name: "short"},
 			&cli.BoolFlag{Name: "json"},
-		},
+		),
 		run: runStatus,
 	}
 }
@@ -42,7 +43,7 @@ func runStatus(a *app, c *cli.Context) error {
 	if cf.Address == "" {
 		return a.hubStatus()
 	}
-	b, err := a.target(cf, cf.Address, backends.Options{})
+	b, err := a.source(cf, cf.Address, mirrorOf(c, cf), false)
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func runStatus(a *app, c *cli.Context) error {
 		return err
 	}
 	st := newStatus(coll, checked)
-	st.Address = b.String()
+	st.Address = b.address
 	if err := a.printStatus(c, st); err != nil {
 		return err
 	}
@@ -266,7 +267,7 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 func cleanupApplet() applet {
 	return applet{
 		name: "cleanup", summary: "delete what unfinished backups left behind",
-		flags: []cli.Flag{&cli.StringFlag{Name: "address"}, &cli.BoolFlag{Name: "simulate"}},
+		flags: serverFlags(&cli.StringFlag{Name: "address"}, &cli.BoolFlag{Name: "simulate"}),
 		run:   runCleanup,
 	}
 }

@@ -83,7 +83,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 		}
 	case b != nil:
 		run.Store = func(_ context.Context, selected []tree.Selected) (err error) {
-			sum, err = a.session(c, r, job, log, b, backup.Options{Dir: systemRoot, Select: selected, SkipDirs: sys.SkipDirs, Sparse: backup.IsDump})
+			sum, err = a.session(c, r, cf, job, log, b, backup.Options{Dir: systemRoot, Select: selected, SkipDirs: sys.SkipDirs, Sparse: backup.IsDump})
 			return err
 		}
 	}

@@ -34,8 +34,17 @@ type Conf struct {
 	FullBackup        string // "now", or the age that starts a new chain: a number and one of mhDWMY
 	Volsize           int    // of a volume, in MB
 	S3ParallelUploads int    // chunks of a volume in flight, at least 1
-	RestoreCacheSize  CacheSize
-	RestoreCacheDir   string
+	S3StorageClass    string // "" for the bucket's own
+
+	Mirror           string // an address where everything goes too; "" for none
+	Parallel         int    // volumes in flight; 0 for what suits the target
+	LimitUpload      string // in the form that package limit reads
+	LimitDownload    string
+	RequireMount     bool   // refuse a directory on the root file system
+	CAFile           string // trusted instead of the system's
+	IMAPMailbox      string
+	RestoreCacheSize CacheSize
+	RestoreCacheDir  string
 
 	BackupSkipFiles    bool
 	BackupSkipPackages bool

@@ -51,6 +51,38 @@ var options = [...]option{
 			"number of chunks of a volume that are uploaded at the same time"},
 		setParallelUploads,
 	}, {
+		Option{"s3-storage-class", "<class>", "",
+			"storage class of new files, such as STANDARD_IA, if not the bucket's own"},
+		func(c *Conf, s string) error { return setText(&c.S3StorageClass, s) },
+	}, {
+		Option{"mirror", "<address>", "",
+			"second address that backups go to, and are restored from when the first fails"},
+		func(c *Conf, s string) error { return setText(&c.Mirror, s) },
+	}, {
+		Option{"parallel", "<int>", "",
+			"number of volumes that are transferred at the same time, if not what suits the storage"},
+		func(c *Conf, s string) error { return setInt(&c.Parallel, s, 1, 64) },
+	}, {
+		Option{"limit-upload", "<rate> | <time>,<rate> ...", "",
+			"bytes per second that are sent, with k, M or G behind, also by time of day"},
+		func(c *Conf, s string) error { return setText(&c.LimitUpload, s) },
+	}, {
+		Option{"limit-download", "<rate> | <time>,<rate> ...", "",
+			"bytes per second that are fetched, likewise"},
+		func(c *Conf, s string) error { return setText(&c.LimitDownload, s) },
+	}, {
+		Option{"require-mount", "true | false", "",
+			"refuse a file:// address on the root file system: its disk is not mounted"},
+		func(c *Conf, s string) error { return setBool(&c.RequireMount, s) },
+	}, {
+		Option{"ca-file", "<path>", "",
+			"certificates in PEM that are trusted instead of the system's"},
+		func(c *Conf, s string) error { return setText(&c.CAFile, s) },
+	}, {
+		Option{"imap-mailbox", "<name>", "",
+			"mailbox that takes the mails of all imap addresses, if not the one that each names"},
+		func(c *Conf, s string) error { return setText(&c.IMAPMailbox, s) },
+	}, {
 		Option{"restore-cache-size", "<int>% | <int>MB | <int>GB", "50%",
 			"size of the restore cache, or its share of the free space"},
 		func(c *Conf, s string) error { return setCacheSize(&c.RestoreCacheSize, s) },

@@ -28,6 +28,7 @@ type Options struct {
 	Time       time.Time              // zero for the latest
 	Selected   func(path string) bool // which paths of the tree; nil for all
 	Scratch    string                 // for temporary files
+	Parallel   int                    // volumes fetched at once
 	Report     chain.Reporter
 }
 
@@ -43,7 +44,7 @@ func Raw(ctx context.Context, o Options) (*chain.Restored, error) {
 	defer t.Close()
 	return chain.Restore(ctx, chain.RestoreOptions{
 		Store: o.Store, Secret: o.Secret, AllowNoMDC: o.AllowNoMDC, Time: o.Time,
-		Target: target{t, o.Dir}, Scratch: o.Scratch, Selected: o.Selected,
+		Target: target{t, o.Dir}, Scratch: o.Scratch, Parallel: o.Parallel, Selected: o.Selected,
 		Report: o.Report, Clock: time.Now,
 	})
 }
