@@ -255,7 +255,7 @@ func (a *app) backupJob(c *cli.Context, r *registry.Registry, cf *conf.Conf, job
 
 // upload backs a directory up as it is.
 func (a *app) upload(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *backupJob, log *logFile) (*chain.Summary, error) {
-	b, err := a.openTarget(cf, job)
+	b, err := a.openTarget(cf, job.Address, job.simulate)
 	if err != nil {
 		return nil, err
 	}
@@ -304,17 +304,17 @@ func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *
 	return sum, err
 }
 
-// openTarget opens what the job backs up to. A simulation does not make it: if
-// it is absent, it counts as empty.
-func (a *app) openTarget(cf *conf.Conf, job *backupJob) (backends.Backend, error) {
-	b, err := a.target(cf, job.Address, backends.Options{Create: !job.simulate})
-	if err == nil && !job.simulate {
+// openTarget opens a target to store in. A simulation does not make it: if it
+// is absent, it counts as empty.
+func (a *app) openTarget(cf *conf.Conf, address string, simulate bool) (backends.Backend, error) {
+	b, err := a.target(cf, address, backends.Options{Create: !simulate})
+	if err == nil && !simulate {
 		if err := a.checkTarget(cf, b); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
 	}
-	if job.simulate && errors.Is(err, fs.ErrNotExist) {
-		address, err := backends.ParseAddress(job.Address)
+	if simulate && errors.Is(err, fs.ErrNotExist) {
+		address, err := backends.ParseAddress(address)
 		return absent{address}, err
 	}
 	return b, err

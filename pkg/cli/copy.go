@@ -61,7 +61,7 @@ func (a *app) copy(c *cli.Context, r *registry.Registry, log *logFile, logfile s
 		return "", err
 	}
 	defer from.Close()
-	to, err := a.target(cf, c.Args().Get(1), backends.Options{Create: !c.Bool("simulate")})
+	to, err := a.openTarget(cf, c.Args().Get(1), c.Bool("simulate"))
 	if err != nil {
 		return "", err
 	}

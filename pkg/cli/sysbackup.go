@@ -36,7 +36,7 @@ func (a *app) systemBackup(c *cli.Context, r *registry.Registry, cf *conf.Conf, 
 	}
 	var b backends.Backend
 	if job.Address != "" { // opened first, so that what is wrong with it shows at once
-		if b, err = a.openTarget(cf, job); err != nil {
+		if b, err = a.openTarget(cf, job.Address, job.simulate); err != nil {
 			return nil, err
 		}
 		defer b.Close()
