@@ -3,6 +3,7 @@
 
 VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo 2.0-dev)
 PREFIX   ?= /usr
+REPORT   ?= bench.md
 COMMANDS := init passphrase escrow backup restore restore-rollback status copy internal
 ETC       = $(DESTDIR)/etc
 CONFDIR   = $(ETC)/tklbam
@@ -42,7 +43,8 @@ test: peers check
 	contrib/test
 
 bench: peers all
-	go run ./contrib/bench -tklbam ./tklbam
+	go run ./contrib/bench -tklbam ./tklbam -markdown $(REPORT)
+	contrib/bench-servers $(REPORT)
 
 quickstart: all
 	contrib/quickstart ./tklbam
