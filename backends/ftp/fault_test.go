@@ -83,7 +83,7 @@ func TestDiskFull(t *testing.T) {
 func TestOddAddresses(t *testing.T) {
 	s := pyftpdlib(t, oddity{})
 	s.env = ftp.Environment{}
-	sixth := pyftpdlib(t, oddity{sixth: true})
+	sixth := pyftpdlib(t, oddity{Sixth: true})
 	login := "ftp://back%20up:p%3Aa%22s%5Cs%40%2F%25%26%C3%BC@"
 	for address, dir := range map[string]string{
 		fmt.Sprintf("%s127.0.0.1:%d/dir/a%%20b/%%C3%%BC+&=%%25/%%23%%3F", login, s.port): s.root + "/dir/a b/ü+&=%/#?",

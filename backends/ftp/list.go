@@ -120,6 +120,17 @@ func (s *session) entries() ([]*ftp.Entry, error) {
 	return entries, s.listed(err)
 }
 
+// hidden returns the same and hidden files: MLSD has them, LIST wants to be
+// asked for them.
+func (s *session) hidden() ([]*ftp.Entry, error) {
+	option := "-a"
+	if s.conn.IsTimePreciseInList() { // by MLSD, then
+		option = ""
+	}
+	entries, err := s.conn.List(option)
+	return entries, s.listed(err)
+}
+
 // names returns the valid names of NLST, some of whose servers put a path in
 // front.
 func (s *session) names() ([]string, error) {

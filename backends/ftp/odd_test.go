@@ -69,13 +69,13 @@ var big = bytes.Repeat([]byte("0123456789abcde\n"), 200_000)
 // TestOddities stores on servers that lack something.
 func TestOddities(t *testing.T) {
 	for name, o := range map[string]oddity{
-		"no rename over a file": {norename: true},
-		"no MLSD":               {without: []string{"MLSD", "MLST"}},
-		"no SIZE":               {without: []string{"SIZE"}},
-		"no SIZE and no MLSD":   {without: []string{"SIZE", "MLSD", "MLST"}},
-		"no NLST and no MLSD":   {without: []string{"NLST", "MLSD", "MLST"}},
-		"no EPSV":               {without: []string{"EPSV"}},
-		"no FEAT and no OPTS":   {without: []string{"FEAT", "OPTS"}},
+		"no rename over a file": {NoRename: true},
+		"no MLSD":               {Without: []string{"MLSD", "MLST"}},
+		"no SIZE":               {Without: []string{"SIZE"}},
+		"no SIZE and no MLSD":   {Without: []string{"SIZE", "MLSD", "MLST"}},
+		"no NLST and no MLSD":   {Without: []string{"NLST", "MLSD", "MLST"}},
+		"no EPSV":               {Without: []string{"EPSV"}},
+		"no FEAT and no OPTS":   {Without: []string{"FEAT", "OPTS"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := pyftpdlib(t, o)
@@ -225,7 +225,7 @@ func TestOpenTarget(t *testing.T) {
 // TestEncryption opens servers that encrypt in either manner by either scheme,
 // and servers that must not be talked to.
 func TestEncryption(t *testing.T) {
-	explicit := pyftpdlib(t, oddity{tls: true})
+	explicit := pyftpdlib(t, oddity{TLS: true})
 	explicit.address = strings.Replace(explicit.address, "ftpes", "ftps", 1)
 	b := explicit.open(t, "/dir", backends.Options{})
 	if err := put(t.Context(), b, "name", big); err != nil {

@@ -10,8 +10,6 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
-	"github.com/jlaffaye/ftp"
-
 	"tklbam/backends"
 )
 
@@ -95,55 +93,58 @@ func (t *target) commit(ctx context.Context, tmp, name string, write func(w io.W
 
 // store uploads what write produces.
 func (s *session) store(ctx context.Context, tmp string, write func(w io.Writer) error) (size int64, err error) {
-	r, w := io.Pipe()
-	result := make(chan error, 1)
-	go func() {
-		err := s.transferred(s.conn.Stor(tmp, r))
-		if err != nil {
-			r.CloseWithError(err)
-		} else {
-			r.CloseWithError(fmt.Errorf("%w: the server ended the upload before its end", backends.ErrUnavailable))
-		}
-		result <- err
-	}()
-	content := &contentWriter{ctx: ctx, w: bufio.NewWriterSize(w, bufferSize)}
-	if err := content.fill(write); err != nil {
-		w.CloseWithError(err)
-		<-result
-		return 0, &transferError{err}
+	c := &content{ctx: ctx, write: write}
+	err = s.transferred(s.conn.Stor(tmp, c))
+	if c.err != nil {
+		return 0, &transferError{c.err}
 	}
-	if err := w.Close(); err != nil {
-		return 0, err
-	}
-	return content.size, <-result
+	return c.size, err
 }
 
-// contentWriter counts a content, and refuses more once its context is
-// cancelled.
-type contentWriter struct {
-	ctx  context.Context
-	w    *bufio.Writer
+// content is what write produces, on the way to a data connection. It counts
+// the bytes, and refuses more once its context is cancelled.
+type content struct {
+	ctx   context.Context
+	write func(w io.Writer) error
+	err   error // of write, where the connection has not failed before
+
+	to   *bufio.Writer
 	size int64
 }
 
-func (c *contentWriter) fill(write func(w io.Writer) error) error {
-	if err := write(c); err != nil {
-		return err
+// WriteTo has write produce all of the content. It is what io.Copy calls.
+func (c *content) WriteTo(connection io.Writer) (int64, error) {
+	c.to = bufio.NewWriterSize(connection, bufferSize)
+	err := c.write(writerFunc(c.add))
+	if _, failed := c.to.Write(nil); failed != nil {
+		return c.size, failed // the server's answer says why
 	}
-	return c.w.Flush()
+	if err != nil {
+		c.err = err
+		return c.size, err
+	}
+	return c.size, c.to.Flush()
 }
 
-func (c *contentWriter) Write(p []byte) (int, error) {
+// Read makes it an io.Reader, as which a transfer takes it.
+func (c *content) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (c *content) add(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
-	n, err := c.w.Write(p)
+	n, err := c.to.Write(p)
 	c.size += int64(n)
 	if c.ctx.Err() != nil {
 		err = c.ctx.Err()
 	}
 	return n, err
 }
+
+// writerFunc is a writer without other methods.
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // verify compares the length of a stored file with what was sent.
 func (s *session) verify(name string, want int64) error {
@@ -228,10 +229,13 @@ func (s *session) replace(from, to string, refused error) error {
 	return nil
 }
 
-// sweepOnce removes temporary files of dead runs before the first Put of a
-// backend, so that the space they take is free for it.
+// sweepOnce removes temporary files of dead runs before the first content is
+// stored, so that the space they take is free for it. Other Puts at that time
+// go on.
 func (t *target) sweepOnce(ctx context.Context) error {
-	t.sweeping.Lock()
+	if !t.sweeping.TryLock() {
+		return ctx.Err()
+	}
 	defer t.sweeping.Unlock()
 	if t.swept {
 		return ctx.Err()
@@ -251,8 +255,8 @@ func (t *target) sweepOnce(ctx context.Context) error {
 
 // stale returns the names of temporary files of dead runs.
 func (t *target) stale(ctx context.Context) (names []string, err error) {
-	err = t.withHidden(ctx, func(s *session) error {
-		entries, err := s.entries()
+	err = t.with(ctx, func(s *session) error {
+		entries, err := s.hidden()
 		for _, e := range entries {
 			if backends.IsTemp(e.Name) && !e.Time.IsZero() && time.Since(e.Time) > tempMaxAge {
 				names = append(names, e.Name)
@@ -261,30 +265,4 @@ func (t *target) stale(ctx context.Context) (names []string, err error) {
 		return err
 	})
 	return names, err
-}
-
-// withHidden runs fn with a connection that lists hidden files: MLSD does, LIST
-// wants to be asked for them.
-func (t *target) withHidden(ctx context.Context, fn func(s *session) error) error {
-	exact := false
-	err := t.with(ctx, func(s *session) error {
-		if exact = s.conn.IsTimePreciseInList(); exact {
-			return fn(s)
-		}
-		return nil
-	})
-	if err != nil || exact {
-		return err
-	}
-	s, err := t.dialer.dial(ctx, ftp.DialWithForceListHidden(true))
-	if err != nil {
-		return err
-	}
-	defer s.quit()
-	return s.bound(ctx, func() error {
-		if err := s.enter(t.address.Path); err != nil {
-			return err
-		}
-		return fn(s)
-	})
 }

@@ -93,13 +93,13 @@ func newDialer(env Environment, a backends.Address) (*dialer, error) {
 }
 
 // dial returns a new session after login.
-func (d *dialer) dial(ctx context.Context, options ...ftp.DialOption) (s *session, err error) {
+func (d *dialer) dial(ctx context.Context) (s *session, err error) {
 	var all error
 	for _, port := range d.ports {
-		s, err = d.dialPort(ctx, port, options)
+		s, err = d.dialPort(ctx, port)
 		if clear := (tls.RecordHeaderError{}); errors.As(err, &clear) && d.mayChange {
 			d.encryption.CompareAndSwap(int32(implicit), int32(explicit))
-			s, err = d.dialPort(ctx, port, options)
+			s, err = d.dialPort(ctx, port)
 		}
 		if err == nil {
 			return s, nil
@@ -122,7 +122,7 @@ func isDialError(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-func (d *dialer) dialPort(ctx context.Context, port string, options []ftp.DialOption) (*session, error) {
+func (d *dialer) dialPort(ctx context.Context, port string) (*session, error) {
 	s := newSession(d.stall)
 	mode := encryption(d.encryption.Load())
 	config := &tls.Config{
@@ -132,7 +132,7 @@ func (d *dialer) dialPort(ctx context.Context, port string, options []ftp.DialOp
 		// control connection: it shows that both are of one client.
 		ClientSessionCache: tls.NewLRUClientSessionCache(2),
 	}
-	options = append(options, ftp.DialWithDialFunc(s.dialFunc(mode, config)))
+	options := []ftp.DialOption{ftp.DialWithDialFunc(s.dialFunc(mode, config))}
 	switch mode {
 	case implicit:
 		options = append(options, ftp.DialWithTLS(config))

@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"encoding/base64"
 	"errors"
 	"io"
 	"math"
@@ -145,7 +144,7 @@ func (s *session) count(number uid) (int64, error) {
 	if err := p.begin(); err != nil {
 		return -1, err
 	}
-	size, err := io.Copy(io.Discard, base64.NewDecoder(base64.StdEncoding, p))
+	size, err := io.Copy(io.Discard, newDecoder(p))
 	if err := p.end(); err != nil {
 		return -1, err
 	}

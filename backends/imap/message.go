@@ -11,25 +11,23 @@ import (
 	"time"
 
 	gomessage "github.com/emersion/go-message"
+	"github.com/emersion/go-message/textproto"
 )
-
-// lineLength is that of the lines of base64, without their ends, here as with
-// Duplicity (RFC 2045, section 6.8).
-const lineLength = 76
 
 // A message is a mail to be stored: its first part is the content, as
 // Duplicity has it.
 type message struct {
-	id     string
-	header gomessage.Header
-	part   gomessage.Header
-	size   int64 // of the content
+	id       string
+	boundary string
+	header   gomessage.Header
+	part     gomessage.Header
+	size     int64 // of the content
 }
 
 func newMessage(from, name string, size int64, now time.Time) *message {
-	m := &message{id: "<" + rand.Text() + "@tklbam>", size: size}
+	m := &message{id: "<" + rand.Text() + "@tklbam>", boundary: rand.Text(), size: size}
 	// Fields go to the top: the last one is the first.
-	m.header.SetContentType("multipart/mixed", map[string]string{"boundary": rand.Text()})
+	m.header.SetContentType("multipart/mixed", map[string]string{"boundary": m.boundary})
 	m.header.Set("MIME-Version", "1.0")
 	m.header.Set(sizeHeader, strconv.FormatInt(size, 10))
 	m.header.Set("Message-Id", m.id)
@@ -57,26 +55,26 @@ func encodedLength(size int64) int64 {
 	if letters == 0 {
 		return 0
 	}
-	return letters + (letters-1)/lineLength*int64(len("\r\n"))
+	return letters + (letters-1)/lineLength*int64(len(lineEnd))
 }
 
 // write writes the message with its content.
 func (m *message) write(w io.Writer, content io.Reader) error {
-	whole, err := gomessage.CreateWriter(w, m.header)
+	if err := textproto.WriteHeader(w, m.header.Header); err != nil {
+		return err
+	}
+	parts := textproto.NewMultipartWriter(w)
+	if err := parts.SetBoundary(m.boundary); err != nil {
+		return err
+	}
+	part, err := parts.CreatePart(m.part.Header)
 	if err != nil {
 		return err
 	}
-	part, err := whole.CreatePart(m.part)
-	if err != nil {
+	if err := encode(part, content); err != nil {
 		return err
 	}
-	if _, err := io.Copy(part, content); err != nil {
-		return err
-	}
-	if err := part.Close(); err != nil {
-		return err
-	}
-	return whole.Close()
+	return parts.Close()
 }
 
 // decodedLength returns how many bytes of content n bytes of base64 stand for,

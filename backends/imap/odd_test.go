@@ -15,13 +15,14 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"tklbam/backends"
+	"tklbam/backends/backendtest/servers"
 	"tklbam/backends/imap"
 )
 
 // mailClient is a user's own, in a mailbox.
 func (s *server) mailClient(t *testing.T, mailbox string) *imapclient.Client {
 	t.Helper()
-	c, err := imapclient.DialInsecure(fmt.Sprintf("%s:%d", s.host, s.port), nil)
+	c, err := imapclient.DialInsecure(fmt.Sprintf("%s:%d", s.Host, s.Port), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ plugin {
 
 func TestNoSpace(t *testing.T) {
 	t.Parallel()
-	b := dovecot(t, setup{config: quotaConfig}).open(t, "imap", "full")
+	b := dovecot(t, setup{Config: quotaConfig}).open(t, "imap", "full")
 	putText(t, b, "name", "data")
 	if err := b.Put(t.Context(), "name", writing(strings.Repeat("x", 2<<20))); !errors.Is(err, backends.ErrNoSpace) {
 		t.Errorf("Put over the quota: %v", err)
@@ -110,7 +111,7 @@ func TestRefused(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an absent mailbox: %v", err)
 	}
-	_, err = tryOpen(t.Context(), s.env, fmt.Sprintf("imap://u@127.0.0.1:%d/x", freePort(t)), backends.Options{})
+	_, err = tryOpen(t.Context(), s.env, fmt.Sprintf("imap://u@127.0.0.1:%d/x", servers.FreePort(t)), backends.Options{})
 	if !errors.Is(err, backends.ErrUnavailable) {
 		t.Errorf("a port where nothing listens: %v", err)
 	}
@@ -120,7 +121,7 @@ func TestRefused(t *testing.T) {
 // comes over a network.
 func TestStartTLS(t *testing.T) {
 	t.Parallel()
-	s := dovecot(t, setup{ip: "127.0.53.1", config: "ssl = required\ndisable_plaintext_auth = yes\n"})
+	s := dovecot(t, setup{IP: "127.0.53.1", Config: "ssl = required\ndisable_plaintext_auth = yes\n"})
 	b := s.open(t, "imap", "x")
 	putText(t, b, "name", "data")
 	wantFiles(t, b, map[string]string{"name": "data"})
@@ -149,12 +150,12 @@ func networkIP(t *testing.T) string {
 
 func TestNoPasswordInClear(t *testing.T) {
 	t.Parallel()
-	s := dovecot(t, setup{ip: networkIP(t), config: "ssl = no\n"})
+	s := dovecot(t, setup{IP: networkIP(t), Config: "ssl = no\n"})
 	_, err := tryOpen(t.Context(), s.env, s.address("imap", "x"), backends.Options{Create: true})
 	if err == nil || !strings.Contains(err.Error(), "TLS") {
 		t.Fatalf("a server without TLS over a network: %v", err)
 	}
-	if log, err := os.ReadFile(s.dir + "/log"); err != nil || strings.Contains(string(log), "Login:") {
+	if log, err := os.ReadFile(s.Dir + "/log"); err != nil || strings.Contains(string(log), "Login:") {
 		t.Errorf("the server saw a login, or %v", err)
 	}
 	s.env.Insecure = true
@@ -167,7 +168,7 @@ const otherMail = "From: somebody@mail.example\nSubject: name\n\nHello\n"
 func TestOthersMail(t *testing.T) {
 	t.Parallel()
 	for name, special := range map[string]setup{
-		"UIDPLUS": {}, "none": {config: "imap_capability = IMAP4rev1 LITERAL+\n"}, "Maildir": {mail: "maildir:~/Maildir"},
+		"UIDPLUS": {}, "none": {Config: "imap_capability = IMAP4rev1 LITERAL+\n"}, "Maildir": {Mail: "maildir:~/Maildir"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := dovecot(t, special)
@@ -227,7 +228,7 @@ func TestDuplicates(t *testing.T) {
 
 func TestTooBig(t *testing.T) {
 	t.Parallel()
-	b := dovecot(t, setup{config: "imap_capability = +APPENDLIMIT=100000\n"}).open(t, "imap", "x")
+	b := dovecot(t, setup{Config: "imap_capability = +APPENDLIMIT=100000\n"}).open(t, "imap", "x")
 	putText(t, b, "small", "data")
 	err := b.Put(t.Context(), "big", writing(strings.Repeat("x", 100_000)))
 	if err == nil || !strings.Contains(err.Error(), "smaller volume size") || errors.Is(err, backends.ErrUnavailable) {
@@ -238,7 +239,7 @@ func TestTooBig(t *testing.T) {
 
 func TestNamespace(t *testing.T) {
 	t.Parallel()
-	s := dovecot(t, setup{config: "namespace inbox {\n  prefix = INBOX.\n  separator = .\n}\n"})
+	s := dovecot(t, setup{Config: "namespace inbox {\n  prefix = INBOX.\n  separator = .\n}\n"})
 	b := s.open(t, "imap", "sub/dir")
 	putText(t, b, "name", "data")
 	wantFiles(t, s.open(t, "imap", "INBOX/sub/dir"), map[string]string{}) // another sender
@@ -249,11 +250,11 @@ func TestNamespace(t *testing.T) {
 
 func TestSharedMailbox(t *testing.T) {
 	t.Parallel()
-	s := dovecot(t, setup{user: "u@127.0.0.1"})
+	s := dovecot(t, setup{User: "u@127.0.0.1"})
 	s.env.Mailbox, s.env.FullAddress = "shared", true
 	opened := make(map[string]backends.Backend)
 	for _, path := range []string{"one", "on", "two words"} {
-		address := fmt.Sprintf("imap://u@127.0.0.1:%d/%s", s.port, strings.ReplaceAll(path, " ", "%20"))
+		address := fmt.Sprintf("imap://u@127.0.0.1:%d/%s", s.Port, strings.ReplaceAll(path, " ", "%20"))
 		b, err := tryOpen(t.Context(), s.env, address, backends.Options{Create: true})
 		if err != nil {
 			t.Fatal(err)
@@ -281,7 +282,7 @@ func (s *server) proxy(t *testing.T, p proxy) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	p.address = fmt.Sprintf("%s:%d", s.host, s.port)
+	p.address = fmt.Sprintf("%s:%d", s.Host, s.Port)
 	go func() {
 		for {
 			client, err := l.Accept()
@@ -291,7 +292,9 @@ func (s *server) proxy(t *testing.T, p proxy) *server {
 			go p.carry(client)
 		}
 	}()
-	return &server{dir: s.dir, host: s.host, port: l.Addr().(*net.TCPAddr).Port, env: s.env}
+	far := *s.IMAPServer
+	far.Port = l.Addr().(*net.TCPAddr).Port
+	return &server{&far, s.env}
 }
 
 func (p *proxy) carry(client net.Conn) {
@@ -355,9 +358,9 @@ func TestServerRestarts(t *testing.T) {
 	s := dovecot(t, setup{})
 	b := s.open(t, "imap", "x")
 	putText(t, b, "name", "data")
-	s.kick(t)
+	s.Kick(t)
 	wantFiles(t, b, map[string]string{"name": "data"})
-	s.kick(t)
+	s.Kick(t)
 	putText(t, b, "name", "new")
 	wantFiles(t, b, map[string]string{"name": "new"})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"tklbam/backends"
+	"tklbam/backends/spool"
 )
 
 // errTooBig is a mail that the server does not take.
@@ -38,9 +39,9 @@ func (t *target) store(ctx context.Context, name string, write func(w io.Writer)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	content := &spool{ctx: ctx, dir: t.tempDir}
-	defer func() { err = errors.Join(err, content.close()) }()
-	if err := content.fill(write); err != nil {
+	content := spool.NewContent(ctx, t.tempDir)
+	defer func() { err = errors.Join(err, content.Close()) }()
+	if err := write(content); err != nil {
 		return err
 	}
 	s, err := t.take(ctx)
@@ -54,8 +55,12 @@ func (t *target) store(ctx context.Context, name string, write func(w io.Writer)
 
 // deliver stores a mail and settles it. Once all of it is sent no cancelling
 // interrupts: what came of it could not be told.
-func (s *session) deliver(ctx context.Context, p place, name string, content *spool) error {
-	m := newMessage(p.from, name, content.size, time.Now())
+func (s *session) deliver(ctx context.Context, p place, name string, content *spool.Content) error {
+	m := newMessage(p.from, name, content.Size(), time.Now())
+	text, err := content.Reader()
+	if err != nil {
+		return err
+	}
 	length, err := m.length()
 	if err != nil {
 		return fmt.Errorf("compose the mail: %w", err)
@@ -64,7 +69,7 @@ func (s *session) deliver(ctx context.Context, p place, name string, content *sp
 	if err != nil {
 		return err
 	}
-	cmd, err := s.send(ctx, p.mailbox, m, length, content.reader())
+	cmd, err := s.send(ctx, p.mailbox, m, length, text)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 const (
 	// pieceSize is how much of a mail is asked for at a time. It is streamed;
 	// servers that look for its beginning anew each time want few pieces.
-	pieceSize = 32 << 20
+	pieceSize = 256 << 20
 
 	// maxDrain is how much of a piece that nobody wants any more is read, so
 	// that its connection can be kept.
@@ -67,7 +67,7 @@ func (t *target) open(ctx context.Context, name string) (*reader, error) {
 	}
 	newest := mails[len(mails)-1]
 	r := &reader{size: newest.size, text: encoded{ctx: ctx, target: t, ref: ref{s.validity, newest.uid}, lostAt: -1}}
-	r.content = base64.NewDecoder(base64.StdEncoding, &r.text)
+	r.content = newDecoder(&r.text)
 	if err := r.text.start(s); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tklbam/backends"
+	"tklbam/backends/backendtest/servers"
 )
 
 // The path, user and password of these tests. Duplicity takes ASCII alone.
@@ -24,7 +25,7 @@ const (
 // stock runs Duplicity on an address.
 func stock(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(needs(t, "duplicity"), append([]string{"--no-encryption", "--archive-dir", t.TempDir()}, args...)...)
+	cmd := exec.Command(servers.Needs(t, "duplicity"), append([]string{"--no-encryption", "--archive-dir", t.TempDir()}, args...)...)
 	cmd.Env = append(os.Environ(), "IMAP_PASSWORD="+stockPassword)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -36,11 +37,11 @@ func stock(t *testing.T, args ...string) string {
 // stockServer starts a server on an address of its own: Duplicity takes no
 // port.
 func stockServer(t *testing.T, ip string) *server {
-	return dovecot(t, setup{ip: ip, standard: true, user: stockUser, password: stockPassword})
+	return dovecot(t, setup{IP: ip, Standard: true, User: stockUser, Password: stockPassword})
 }
 
 func (s *server) stockAddress(scheme string) string {
-	return fmt.Sprintf("%s://%s@%s/%s", scheme, stockUser, s.host, stockDir)
+	return fmt.Sprintf("%s://%s@%s/%s", scheme, stockUser, s.Host, stockDir)
 }
 
 // source makes a directory to back up, of several volumes.

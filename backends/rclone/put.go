@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 	"time"
 
 	"tklbam/backends"
@@ -92,6 +93,8 @@ func (t *target) send(ctx context.Context, d *spool.Dir, name string) error {
 func (t *target) upload(ctx context.Context, d *spool.Dir, name string) error {
 	return t.server.call(ctx, "operations/copyfile", params{
 		"srcFs": d.Path(), "srcRemote": contentName, "dstFs": remoteName, "dstRemote": name,
+		// Nothing has a temporary name: looking for it would cost a request.
+		"_config": map[string]bool{"NoCheckDest": backends.IsTemp(name)},
 	}, nil)
 }
 
@@ -99,11 +102,39 @@ func (t *target) upload(ctx context.Context, d *spool.Dir, name string) error {
 func (t *target) rename(ctx context.Context, temp, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renameTime)
 	defer cancel()
-	t.renaming.Lock()
-	defer t.renaming.Unlock()
+	t.renaming.lock(name)
+	defer t.renaming.unlock(name)
 	return t.server.call(ctx, "operations/movefile", params{
 		"srcFs": remoteName, "srcRemote": temp, "dstFs": remoteName, "dstRemote": name,
 	}, nil)
+}
+
+// nameLocks are locks by name.
+type nameLocks struct {
+	mu   sync.Mutex
+	held map[string]chan struct{} // closed by unlock
+}
+
+func (l *nameLocks) lock(name string) {
+	for {
+		l.mu.Lock()
+		other, busy := l.held[name]
+		if !busy {
+			l.held[name] = make(chan struct{})
+		}
+		l.mu.Unlock()
+		if !busy {
+			return
+		}
+		<-other
+	}
+}
+
+func (l *nameLocks) unlock(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.held[name])
+	delete(l.held, name)
 }
 
 // sweepOnce removes temporary files of dead runs before the first Put of a

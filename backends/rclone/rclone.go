@@ -50,9 +50,9 @@ type target struct {
 	features features
 	spoolDir string
 
-	// renaming is held while a file gets its name: rclone deletes the old one
-	// first, which two at once would both try.
-	renaming sync.Mutex
+	// renaming is held for a name while a file gets it: rclone deletes the
+	// old one first, which two at once would both try.
+	renaming nameLocks
 
 	sweeping sync.Mutex
 	swept    bool // stale temporary files are removed
@@ -69,7 +69,7 @@ func open(ctx context.Context, env Environment, a backends.Address, opts backend
 	if err != nil {
 		return nil, err
 	}
-	t := &target{address: a, server: s, spoolDir: env.SpoolDir}
+	t := &target{address: a, server: s, spoolDir: env.SpoolDir, renaming: nameLocks{held: make(map[string]chan struct{})}}
 	if err := t.find(ctx, opts.Create); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

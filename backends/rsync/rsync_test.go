@@ -20,21 +20,22 @@ import (
 
 	"tklbam/backends"
 	"tklbam/backends/backendtest"
+	"tklbam/backends/backendtest/servers"
 	"tklbam/backends/rsync"
 )
 
 func TestConformanceDaemon(t *testing.T) {
-	d := startDaemon(t, "auth users = plain", "secrets file = SECRETS")
+	d := startDaemon(t, servers.RsyncUsers...)
 	backendtest.Run(t, func(t *testing.T) backends.Backend {
 		skipMany(t)
-		address := "rsync://plain:" + url.QueryEscape(password) + "@127.0.0.1:" + d.port() + "::/files/" + filepath.Base(t.Name())
+		address := "rsync://plain:" + url.QueryEscape(servers.RsyncPassword) + "@127.0.0.1:" + d.Port() + "::/files/" + filepath.Base(t.Name())
 		return open(t, environment(), strings.ReplaceAll(address, "+", "%20"))
 	})
 }
 
 // TestConformanceShell has a stand-in for ssh, whose logins take a lot of time.
 func TestConformanceShell(t *testing.T) {
-	needs(t, "rsync")
+	servers.Needs(t, "rsync")
 	backendtest.Run(t, func(t *testing.T) backends.Backend {
 		skipMany(t)
 		return open(t, local(t), "rsync://host/"+t.TempDir()+"/target")
@@ -54,7 +55,7 @@ func TestListMany(t *testing.T) {
 	for i := range 3000 {
 		name := fmt.Sprintf("duplicity-full.20200101T000000Z.vol%d.difftar.gpg", i+1)
 		want[name] = int64(i)
-		write(t, filepath.Join(d.dir, name), strings.Repeat("x", i))
+		write(t, filepath.Join(d.Dir, name), strings.Repeat("x", i))
 	}
 	got := make(map[string]int64)
 	err := open(t, environment(), d.address("")).List(t.Context(), func(name string, size int64) error {
@@ -75,7 +76,7 @@ func TestSSH(t *testing.T) {
 		"/":                            s.home,
 	} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			b := open(t, s.env, s.address(t, path))
+			b := open(t, s.env, s.address(path))
 			roundTrip(t, b, dir, "two words")
 		})
 	}
@@ -152,7 +153,7 @@ func TestOddDirectories(t *testing.T) {
 			}
 			odd := filepath.Join(dir, name, "x", name)
 			roundTrip(t, open(t, local(t), backends.Address{Scheme: "rsync", Host: "host", Path: odd}.String()), odd, "name")
-			odd = filepath.Join(d.dir, name, "x")
+			odd = filepath.Join(d.Dir, name, "x")
 			roundTrip(t, open(t, environment(), d.address(strings.TrimPrefix(backends.Address{Scheme: "file", Path: "/" + name + "/x"}.String(), "file://"))), odd, "name")
 		})
 	}
@@ -161,19 +162,19 @@ func TestOddDirectories(t *testing.T) {
 func TestRelativeDirectoryIsNoOption(t *testing.T) {
 	s := startShell(t)
 	for _, name := range []string{"-rf", "~", "~root"} {
-		roundTrip(t, open(t, s.env, s.address(t, "/"+name)), filepath.Join(s.home, name), "name")
+		roundTrip(t, open(t, s.env, s.address("/"+name)), filepath.Join(s.home, name), "name")
 	}
 }
 
 func TestMadeDirectoriesArePrivate(t *testing.T) {
 	d := startDaemon(t)
-	if err := os.Mkdir(filepath.Join(d.dir, "there"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(d.Dir, "there"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	open(t, environment(), d.address("/there/a/b"))
 	put(t, open(t, environment(), d.address("/there/a/b")), "name", []byte("x"))
 	for path, want := range map[string]fs.FileMode{"there": 0o755, "there/a": 0o700, "there/a/b": 0o700, "there/a/b/name": 0o600} {
-		info, err := os.Stat(filepath.Join(d.dir, path))
+		info, err := os.Stat(filepath.Join(d.Dir, path))
 		if err != nil {
 			t.Error(err)
 		} else if info.Mode().Perm() != want {
@@ -187,7 +188,7 @@ func TestDeleteSparesDirectories(t *testing.T) {
 	d := startDaemon(t)
 	b := open(t, environment(), d.address(""))
 	for _, name := range []string{"empty", "full/x"} {
-		if err := os.MkdirAll(filepath.Join(d.dir, name), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(d.Dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +197,7 @@ func TestDeleteSparesDirectories(t *testing.T) {
 		if err := b.Delete(t.Context(), name); err != nil {
 			t.Logf("Delete: %v", err)
 		}
-		if _, err := os.Stat(filepath.Join(d.dir, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(d.Dir, name)); err != nil {
 			t.Error(err)
 		}
 		if _, err := b.Open(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
@@ -209,7 +210,7 @@ func TestDeleteSparesDirectories(t *testing.T) {
 // nil is none of these.
 func TestErrors(t *testing.T) {
 	d := startDaemon(t)
-	closed := startDaemon(t, "auth users = plain", "secrets file = SECRETS")
+	closed := startDaemon(t, servers.RsyncUsers...)
 	ssh := startShell(t)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -228,8 +229,8 @@ func TestErrors(t *testing.T) {
 		{strings.Replace(closed.address("/x"), "127", "plain:hunter3@127", 1), environment(), fs.ErrPermission},
 		{"rsync://" + free.Addr().String() + "::/files", environment(), backends.ErrUnavailable},
 		{"rsync://nohost.invalid::/files", environment(), nil},
-		{ssh.address(t, "/absent"), ssh.env, fs.ErrNotExist},
-		{ssh.address(t, "/absent"), environment(), nil}, // a host key that is not known
+		{ssh.address("/absent"), ssh.env, fs.ErrNotExist},
+		{ssh.address("/absent"), environment(), nil}, // a host key that is not known
 		{"rsync://" + free.Addr().String() + "/x", ssh.env, backends.ErrUnavailable},
 		{"rsync://host/x", rsync.Environment{Environ: os.Environ(), Shell: []string{"no-such-shell"}}, nil},
 	} {
@@ -254,7 +255,7 @@ func TestErrors(t *testing.T) {
 func TestRefused(t *testing.T) {
 	d := startDaemon(t, "read only = yes")
 	b := open(t, environment(), d.address(""))
-	write(t, filepath.Join(d.dir, "name"), "old")
+	write(t, filepath.Join(d.Dir, "name"), "old")
 	isRefusal := func(err error) bool {
 		return errors.Is(err, fs.ErrPermission) || errors.Is(err, backends.ErrUnavailable) && strings.Contains(err.Error(), "reset")
 	}
@@ -274,14 +275,14 @@ func TestWithoutSync(t *testing.T) {
 	d := startDaemon(t, "refuse options = fsync")
 	b := open(t, environment(), d.address(""))
 	for range 2 {
-		roundTrip(t, b, d.dir, "name")
+		roundTrip(t, b, d.Dir, "name")
 	}
 }
 
 // TestDirectoryVanishes: a target that is gone, as a disk that is not mounted,
 // is not made anew.
 func TestDirectoryVanishes(t *testing.T) {
-	needs(t, "rsync")
+	servers.Needs(t, "rsync")
 	dir := filepath.Join(t.TempDir(), "target")
 	b := open(t, local(t), "rsync://host/"+dir)
 	if err := os.Remove(dir); err != nil {
@@ -300,7 +301,7 @@ func TestDirectoryVanishes(t *testing.T) {
 func TestCancelKills(t *testing.T) {
 	d := startDaemon(t)
 	b := open(t, environment(), d.address(""))
-	d.become("sh", "-c", "cat >/dev/null")
+	d.Become("sh", "-c", "cat >/dev/null")
 	for what, call := range map[string]func(context.Context) error{
 		"Put":    func(ctx context.Context) error { return b.Put(ctx, "name", func(io.Writer) error { return nil }) },
 		"Delete": func(ctx context.Context) error { return b.Delete(ctx, "name") },
@@ -315,7 +316,7 @@ func TestCancelKills(t *testing.T) {
 			t.Errorf("%s returns %v after %v", what, err, time.Since(start))
 		}
 	}
-	d.become("true")
+	d.Become("true")
 	if err := b.Delete(t.Context(), "name"); !errors.Is(err, backends.ErrUnavailable) {
 		t.Errorf("Delete with a server that hangs up: %v", err)
 	}
@@ -324,7 +325,7 @@ func TestCancelKills(t *testing.T) {
 // TestDuplicity has Duplicity read, through its own backend, a chain that it
 // wrote elsewhere and this driver stored.
 func TestDuplicity(t *testing.T) {
-	duplicity := needs(t, "duplicity")
+	duplicity := servers.Needs(t, "duplicity")
 	d := startDaemon(t)
 	dir := t.TempDir()
 	source, chain := filepath.Join(dir, "source"), filepath.Join(dir, "chain")

@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"net/http"
 	"time"
 
@@ -25,6 +24,11 @@ const (
 	// socketBuffer is the size of a connection's buffers: net/http's own
 	// 4 KiB make for many small system calls.
 	socketBuffer = 128 << 10
+
+	// idleFiles is for how many files at a time connections are kept
+	// between requests: each part has one, and another costs two round
+	// trips for TLS.
+	idleFiles = 8
 )
 
 // newTransport returns the connections to a service.
@@ -33,46 +37,17 @@ func newTransport(opts Options) (*http.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: min(dialTimeout, opts.StallTimeout)}
 	return &http.Transport{
-		Proxy: opts.Proxy,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &watchedConn{conn, opts.StallTimeout}, nil
-		},
+		Proxy:               opts.Proxy,
+		DialContext:         backends.Dialer(dialTimeout, opts.StallTimeout),
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: min(dialTimeout, opts.StallTimeout),
-		MaxIdleConnsPerHost: 2 * opts.Parallel,
+		MaxIdleConnsPerHost: idleFiles * opts.Parallel,
 		IdleConnTimeout:     time.Minute,
 		DisableCompression:  true, // files come as they are stored
 		WriteBufferSize:     socketBuffer,
 		ReadBufferSize:      socketBuffer,
 	}, nil
-}
-
-// watchedConn is a connection that fails when no byte moves for some time.
-// What is written counts for reads too: net/http waits for the answer all the
-// time that it sends a request.
-type watchedConn struct {
-	net.Conn
-	stall time.Duration
-}
-
-func (c *watchedConn) Read(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
-}
-
-func (c *watchedConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }
 
 // newClient returns a client for the bucket at a location.

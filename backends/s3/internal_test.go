@@ -243,22 +243,3 @@ func TestRenewal(t *testing.T) {
 		}
 	}
 }
-
-// TestGate: a context is cancelled before its gate is passed, or not at all.
-func TestGate(t *testing.T) {
-	for _, passed := range []bool{false, true} {
-		caller, cancel := context.WithCancel(t.Context())
-		g := newGate(caller)
-		if passed && !g.pass() {
-			t.Error("the gate is closed")
-		}
-		cancel()
-		if got := g.pass(); got != passed {
-			t.Errorf("passed before: %v, after: %v", passed, got)
-		}
-		if cancelled := g.ctx.Err() != nil; cancelled == passed {
-			t.Errorf("passed: %v, cancelled: %v", passed, cancelled)
-		}
-		g.close()
-	}
-}

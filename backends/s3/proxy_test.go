@@ -23,7 +23,7 @@ type proxy struct {
 func startProxy(t *testing.T, args ...string) *proxy {
 	t.Helper()
 	s := startServer(t, args...)
-	return &proxy{faultproxy.StartHTTP(t, s.host), s}
+	return &proxy{faultproxy.StartHTTP(t, s.Host), s}
 }
 
 // open opens the bucket through the proxy, and makes it.
@@ -38,7 +38,7 @@ func (p *proxy) asProxy(*http.Request) (*url.URL, error) { return url.Parse(p.UR
 // client is the library's own, for what no backend does.
 func (s *server) client(t *testing.T) *minio.Core {
 	t.Helper()
-	c, err := minio.NewCore(s.host, &minio.Options{Creds: credentials.NewStaticV4(rootKey, rootSecret, "")})
+	c, err := minio.NewCore(s.Host, &minio.Options{Creds: credentials.NewStaticV4(rootKey, rootSecret, "")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -77,21 +76,23 @@ func (u *upload) commit() error {
 
 // putWhole stores content that is shorter than a part.
 func (u *upload) putWhole() error {
-	g := newGate(u.caller)
-	defer g.close()
+	g := backends.NewGate(u.caller)
+	defer g.Close()
 	body := &gatedReader{bytes.NewReader(u.buf), g}
-	if len(u.buf) == 0 && !g.pass() { // no body is read then
-		return u.caller.Err()
+	if len(u.buf) == 0 { // no body is read then
+		if err := g.Pass(); err != nil {
+			return err
+		}
 	}
 	s := u.target.sums(u.buf)
-	info, err := u.target.client.PutObject(g.ctx, u.target.bucket, u.key, body, int64(len(u.buf)), s.md5Base64(), s.sha256Hex, u.options())
+	info, err := u.target.client.PutObject(g.Context(), u.target.bucket, u.key, body, int64(len(u.buf)), s.md5Base64(), s.sha256Hex, u.options())
 	switch {
 	case err == nil:
 		return u.verify(context.WithoutCancel(u.caller), info.ETag, s.md5Hex())
-	case g.ctx.Err() != nil:
+	case g.Context().Err() != nil:
 		return u.caller.Err()
 	}
-	return u.target.cause(g.ctx, err)
+	return u.target.cause(g.Context(), err)
 }
 
 // join makes the file of the parts. The request is short, and the answer
@@ -153,48 +154,16 @@ func (u *upload) options() minio.PutObjectOptions {
 	return minio.PutObjectOptions{StorageClass: u.target.opts.storageClass(u.name), DisableContentSha256: true}
 }
 
-// A gate lets a context be cancelled by another one up to a moment, and no
-// more from then on.
-type gate struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	stop   func() bool
-	once   sync.Once
-	open   bool
-}
-
-func newGate(caller context.Context) *gate {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(caller))
-	return &gate{ctx: ctx, cancel: cancel, stop: context.AfterFunc(caller, cancel)}
-}
-
-// pass reports whether the context was not cancelled before, and then never
-// will be.
-func (g *gate) pass() bool {
-	g.once.Do(func() {
-		g.open = g.stop()
-		if !g.open {
-			g.cancel() // at the latest now
-		}
-	})
-	return g.open
-}
-
-func (g *gate) close() {
-	g.stop()
-	g.cancel()
-}
-
 // gatedReader passes a gate before it gives its last byte. It has no methods
 // but these, so that the client can't read around it, and repeats a request
 // by seeking to the start.
 type gatedReader struct {
 	content *bytes.Reader
-	gate    *gate
+	gate    *backends.Gate
 }
 
 func (r *gatedReader) Read(p []byte) (int, error) {
-	if len(p) >= r.content.Len() && !r.gate.pass() {
+	if len(p) >= r.content.Len() && r.gate.Pass() != nil {
 		return 0, context.Canceled
 	}
 	return r.content.Read(p)

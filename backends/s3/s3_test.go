@@ -14,6 +14,6 @@ func TestContract(t *testing.T) {
 	n := 0
 	backendtest.Run(t, func(t *testing.T) backends.Backend {
 		n++
-		return open(t, fmt.Sprintf("s3://%s/%s/prefix.%d/deep er", s.host, bucket, n), s.options(), backends.Options{Create: true})
+		return open(t, fmt.Sprintf("s3://%s/%s/prefix.%d/deep er", s.Host, bucket, n), s.options(), backends.Options{Create: true})
 	})
 }

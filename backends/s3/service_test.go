@@ -17,13 +17,14 @@ import (
 
 	"tklbam/backends"
 	"tklbam/backends/backendtest/faultproxy"
+	"tklbam/backends/backendtest/servers"
 	"tklbam/backends/s3"
 )
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := startTLSServer(t)
-	address := "s3://" + s.host + "/" + bucket
+	address := "s3://" + s.Host + "/" + bucket
 	b := open(t, address, s.options(), backends.Options{Create: true})
 	want := content(1, long)
 	put(t, b, "name", want)
@@ -38,7 +39,7 @@ func TestTLS(t *testing.T) {
 	for what, err := range map[string]error{
 		"an unknown certificate": openError(t, address, strange),
 		"plain HTTP to TLS":      openError(t, address, plain),
-		"TLS to plain HTTP":      openError(t, "s3://"+startServer(t).host+"/"+bucket, overTLS),
+		"TLS to plain HTTP":      openError(t, "s3://"+startServer(t).Host+"/"+bucket, overTLS),
 	} {
 		if err == nil {
 			t.Errorf("%s is taken", what)
@@ -63,7 +64,7 @@ func TestOpenErrors(t *testing.T) {
 		change(&opts)
 		return opts
 	}
-	host := "s3://" + s.host
+	host := "s3://" + s.Host
 	tests := []struct {
 		address string
 		opts    s3.Options
@@ -76,15 +77,15 @@ func TestOpenErrors(t *testing.T) {
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Credentials.SecretAccessKey = backends.NewSecret("wrong") }), fs.ErrPermission, "SignatureDoesNotMatch"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Credentials = s3.Credentials{} }), fs.ErrPermission, "no credentials"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Credentials.AccessKeyID = "" }), fs.ErrPermission, "half"},
-		{"s3://key@" + s.host + "/" + bucket, s.options(), fs.ErrPermission, "half"},
+		{"s3://key@" + s.Host + "/" + bucket, s.options(), fs.ErrPermission, "half"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.PartSize = 1 << 20 }), nil, "parts of"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Parallel = 1000 }), nil, "parallel"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.Style = "odd" }), nil, "style"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.StorageClass = "two words" }), nil, "storage class"},
 		{"s3+http://" + bucket, with(func(o *s3.Options) { o.StorageClass = "COLD" }), nil, "none of GLACIER"},
 		{host + "/" + bucket, with(func(o *s3.Options) { o.CAFile = "/absent" }), fs.ErrNotExist, "read CA certificates"},
-		{"s3+http://" + bucket, with(func(o *s3.Options) { o.Endpoint, o.PlainHTTP = "http://"+s.host, false }), nil, "no TLS"},
-		{"s3://" + freeAddress(t) + "/" + bucket, s.options(), backends.ErrUnavailable, "refused"},
+		{"s3+http://" + bucket, with(func(o *s3.Options) { o.Endpoint, o.PlainHTTP = "http://"+s.Host, false }), nil, "no TLS"},
+		{"s3://" + fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t)) + "/" + bucket, s.options(), backends.ErrUnavailable, "refused"},
 	}
 	for _, test := range tests {
 		err := openError(t, test.address, test.opts)
@@ -102,16 +103,16 @@ func TestAddressForms(t *testing.T) {
 	s := startServer(t)
 	s.makeBucket(t, bucket)
 	opts := s.options()
-	opts.Endpoint = "http://" + s.host
-	put(t, open(t, "s3://"+s.host+"/"+bucket+"/a/b", opts, backends.Options{}), "name", []byte("data"))
-	put(t, open(t, "s3://"+s.host+"/"+bucket+"/a/b/c", opts, backends.Options{}), "deeper", []byte("data"))
+	opts.Endpoint = "http://" + s.Host
+	put(t, open(t, "s3://"+s.Host+"/"+bucket+"/a/b", opts, backends.Options{}), "name", []byte("data"))
+	put(t, open(t, "s3://"+s.Host+"/"+bucket+"/a/b/c", opts, backends.Options{}), "deeper", []byte("data"))
 	noCredentials := s3.Options{PlainHTTP: true}
 	for address, opts := range map[string]s3.Options{
-		"s3://" + s.host + "/" + bucket + "/a/b/":                   opts,
-		"s3://" + s.host + "//" + bucket + "///a//b":                opts,
+		"s3://" + s.Host + "/" + bucket + "/a/b/":                   opts,
+		"s3://" + s.Host + "//" + bucket + "///a//b":                opts,
 		"s3+http://" + bucket + "/a/b":                              opts,
 		"s3+http:///" + bucket + "/a/b/":                            opts,
-		"s3://rootkey:root%2Fsecret%2Bx@" + s.host + "/bucket/a/b/": noCredentials,
+		"s3://rootkey:root%2Fsecret%2Bx@" + s.Host + "/bucket/a/b/": noCredentials,
 	} {
 		b := open(t, address, opts, backends.Options{})
 		wantContent(t, b, "name", []byte("data"))
@@ -137,13 +138,13 @@ func TestRegion(t *testing.T) {
 	for _, region := range []string{"", "eu-central-1"} {
 		opts := s.options()
 		opts.Region = region
-		b := open(t, "s3://"+s.host+"/bucket"+region, opts, backends.Options{Create: true})
+		b := open(t, "s3://"+s.Host+"/bucket"+region, opts, backends.Options{Create: true})
 		put(t, b, "name", []byte("data"))
 		wantContent(t, open(t, b.String(), opts, backends.Options{}), "name", []byte("data"))
 	}
 	opts := s.options()
 	opts.Region = "us-west-2"
-	if err := openError(t, "s3://"+s.host+"/bucket", opts); err == nil || !strings.Contains(err.Error(), "region") {
+	if err := openError(t, "s3://"+s.Host+"/bucket", opts); err == nil || !strings.Contains(err.Error(), "region") {
 		t.Errorf("error for a wrong region is %v", err)
 	}
 }
@@ -157,7 +158,7 @@ func TestAmazon(t *testing.T) {
 	p := startProxy(t, "--region", region, "--virtual-domain", domain)
 	direct := p.server.options()
 	direct.Region = region
-	open(t, "s3://"+p.server.host+"/"+bucket, direct, backends.Options{Create: true})
+	open(t, "s3://"+p.server.Host+"/"+bucket, direct, backends.Options{Create: true})
 	for _, wrong := range []string{"", "us-west-2"} {
 		p.Set(faultproxy.Always(func(r *http.Request) bool { return r.Method == http.MethodHead }, func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Host != "s3.amazonaws.com" || r.URL.Path != "/"+bucket || r.Header.Get("Authorization") != "" {
@@ -217,7 +218,7 @@ func TestAppendOnly(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
 	p.open(t, p.server.options())
-	p.server.admin(t, "create-user", "--access", "writer", "--secret", "writersecret", "--role", "user")
+	p.server.Admin(t, "create-user", "--access", "writer", "--secret", "writersecret", "--role", "user")
 	if err := p.server.client(t).SetBucketPolicy(t.Context(), bucket, appendOnly); err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +393,7 @@ func TestBoundedMemory(t *testing.T) {
 	s := startServer(t)
 	opts := s.options()
 	opts.PartSize, opts.Parallel = 5<<20, 2
-	b := open(t, "s3://"+s.host+"/"+bucket, opts, backends.Options{Create: true})
+	b := open(t, "s3://"+s.Host+"/"+bucket, opts, backends.Options{Create: true})
 	chunk := content(1, 1<<20)
 	const chunks = 150
 	var before, after runtime.MemStats

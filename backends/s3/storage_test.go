@@ -19,6 +19,7 @@ import (
 
 	"tklbam/backends"
 	"tklbam/backends/backendtest/faultproxy"
+	"tklbam/backends/backendtest/servers"
 	"tklbam/backends/s3"
 )
 
@@ -52,7 +53,7 @@ func TestLeftovers(t *testing.T) {
 		return keys
 	}
 	before := uploads()
-	address := "s3://" + s.host + "/" + bucket + "/prefix"
+	address := "s3://" + s.Host + "/" + bucket + "/prefix"
 	open(t, address, s.options(), backends.Options{})
 	if got := uploads(); !slices.Equal(got, before) {
 		t.Errorf("opened for reading, a target has %q of %q left", got, before)
@@ -68,7 +69,7 @@ func TestLeftovers(t *testing.T) {
 func (s *server) age(t *testing.T, age time.Duration) {
 	t.Helper()
 	then := time.Now().Add(-age)
-	err := filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.Dir, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chtimes(path, then, then))
 	})
 	if err != nil {
@@ -94,14 +95,14 @@ func TestLeftoversRefused(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	dir := filepath.Join(s.dir, bucket)
+	dir := filepath.Join(s.Dir, bucket)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	faultproxy.SmallDisk(t, dir, "12m")
 	opts := s.options()
 	opts.PartSize = 5 << 20
-	b := open(t, "s3://"+s.host+"/"+bucket, opts, backends.Options{})
+	b := open(t, "s3://"+s.Host+"/"+bucket, opts, backends.Options{})
 	old := content(1, 4<<20)
 	put(t, b, "old", old)
 	put(t, b, "more", old)
@@ -122,7 +123,7 @@ func TestDamagedInsideTLS(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	s.makeBucket(t, bucket)
-	p := faultproxy.StartTLS(t, s.host)
+	p := faultproxy.StartTLS(t, s.Host)
 	opts := s.options()
 	opts.PlainHTTP, opts.PartSize = false, 5<<20
 	opts.CAFile = filepath.Join(t.TempDir(), "ca.pem")
@@ -165,7 +166,7 @@ func TestObjectLock(t *testing.T) {
 	}
 	opts := s.options()
 	opts.PartSize = 5 << 20
-	b := open(t, "s3://"+s.host+"/"+bucket+"/prefix", opts, backends.Options{Create: true})
+	b := open(t, "s3://"+s.Host+"/"+bucket+"/prefix", opts, backends.Options{Create: true})
 	for name, size := range map[string]int{"short": 1000, "long": long} {
 		put(t, b, name, content(1, size))
 		wantContent(t, b, name, content(1, size))
@@ -184,7 +185,7 @@ func TestOddAddresses(t *testing.T) {
 	s.makeBucket(t, bucket)
 	// A key without blanks and slashes: they are the signature's own.
 	const key, secret = "key-1.a+b@c", `s:e"c r\e't+/=@%&?#ü`
-	s.admin(t, "create-user", "--access", key, "--secret", secret, "--role", "admin")
+	s.Admin(t, "create-user", "--access", key, "--secret", secret, "--role", "admin")
 	sixth := startServerAt(t, "[::1]:0")
 	sixth.makeBucket(t, bucket)
 	noCredentials := s3.Options{PlainHTTP: true}
@@ -192,9 +193,9 @@ func TestOddAddresses(t *testing.T) {
 		opts s3.Options
 		dir  string
 	}{
-		"s3://" + escape(key) + ":" + escape(secret) + "@" + s.host + "/" + bucket + "/plain": {noCredentials, s.dir + "/bucket/plain"},
-		"s3://" + s.host + "/" + bucket + "/a%20b/%C3%BC+&=%25/%23%3F":                        {s.options(), s.dir + "/bucket/a b/ü+&=%/#?"},
-		"s3://" + sixth.host + "/" + bucket + "/p%3Aq":                                        {sixth.options(), sixth.dir + "/bucket/p:q"},
+		"s3://" + escape(key) + ":" + escape(secret) + "@" + s.Host + "/" + bucket + "/plain": {noCredentials, s.Dir + "/bucket/plain"},
+		"s3://" + s.Host + "/" + bucket + "/a%20b/%C3%BC+&=%25/%23%3F":                        {s.options(), s.Dir + "/bucket/a b/ü+&=%/#?"},
+		"s3://" + sixth.Host + "/" + bucket + "/p%3Aq":                                        {sixth.options(), sixth.Dir + "/bucket/p:q"},
 	} {
 		b := open(t, address, c.opts, backends.Options{Create: true})
 		put(t, b, "a name+%", []byte("data"))
@@ -226,5 +227,5 @@ func startServerAt(t *testing.T, address string) *server {
 	}
 	host := l.Addr().String()
 	l.Close()
-	return startServerWith(t, &server{host: host})
+	return &server{servers.VersityGW(t, servers.S3Options{Host: host})}
 }

@@ -27,10 +27,10 @@ func TestSurvives(t *testing.T) {
 			suite.Stall, suite.Limit = opts.StallTimeout, 20*time.Second
 			suite.Open = func(t *testing.T) faultproxy.Site {
 				n++
-				p, address := faultproxy.Start(t, s.host)
+				p, address := faultproxy.Start(t, s.Host)
 				prefix := fmt.Sprintf("prefix.%d", n)
 				b := open(t, "s3://"+address+"/"+bucket+"/"+prefix, opts, backends.Options{})
-				return faultproxy.Site{Backend: b, Proxies: []*faultproxy.Proxy{p}, Dir: filepath.Join(s.dir, bucket, prefix)}
+				return faultproxy.Site{Backend: b, Proxies: []*faultproxy.Proxy{p}, Dir: filepath.Join(s.Dir, bucket, prefix)}
 			}
 			suite.Run(t)
 		})

@@ -20,47 +20,48 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"tklbam/backends"
+	"tklbam/backends/backendtest/servers"
 )
 
 func TestHostKeys(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withSFTP)
-	rsaPath := filepath.Join(s.dir, "host_rsa")
-	if out, err := exec.Command(needs(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", rsaPath).CombinedOutput(); err != nil {
+	s := startServer(t, servers.WithSFTP)
+	rsaPath := filepath.Join(s.Dir, "host_rsa")
+	if out, err := exec.Command(servers.Needs(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", rsaPath).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
-	s.own(t, rsaPath)
-	s.write(t, "sshd_config", "HostKey "+rsaPath+"\n"+string(readFile(t, filepath.Join(s.dir, "sshd_config"))))
+	s.Own(t, rsaPath)
+	s.Write(t, "sshd_config", "HostKey "+rsaPath+"\n"+string(readFile(t, filepath.Join(s.Dir, "sshd_config"))))
 	rsa, _, _, _, err := ssh.ParseAuthorizedKey(readFile(t, rsaPath+".pub"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, other := newKey(t)
-	line := func(key ssh.PublicKey) string { return knownhosts.Line([]string{s.addr}, key) + "\n" }
+	_, other := servers.NewKey(t)
+	line := func(key ssh.PublicKey) string { return knownhosts.Line([]string{s.Addr}, key) + "\n" }
 	hashed := func(key ssh.PublicKey) string {
-		return knownhosts.HashHostname(knownhosts.Normalize(s.addr)) + " " + string(ssh.MarshalAuthorizedKey(key))
+		return knownhosts.HashHostname(knownhosts.Normalize(s.Addr)) + " " + string(ssh.MarshalAuthorizedKey(key))
 	}
-	theirs := ssh.FingerprintSHA256(s.hostKey)
+	theirs := ssh.FingerprintSHA256(s.HostKey)
 	c := newClient(t, s)
 	file := filepath.Join(c.home, ".ssh/known_hosts")
 	tests := []struct {
 		name, known, config string
 		want                []string // parts of the error
 	}{
-		{"Known", line(s.hostKey), "", nil},
-		{"Hashed", "\n" + hashed(s.hostKey), "", nil},
+		{"Known", line(s.HostKey), "", nil},
+		{"Hashed", "\n" + hashed(s.HostKey), "", nil},
 		{"OnlyRSAKnown", line(rsa), "", nil},
 		{"OnlyRSAHashed", hashed(rsa), "", nil},
-		{"TwoKnown", line(other) + line(s.hostKey), "", nil},
-		{"UnknownLines", s.addr + " ssh-new AAAA\nrubbish\n" + line(s.hostKey), "", nil},
+		{"TwoKnown", line(other) + line(s.HostKey), "", nil},
+		{"UnknownLines", s.Addr + " ssh-new AAAA\nrubbish\n" + line(s.HostKey), "", nil},
 		{"Unknown", "", "", []string{"is not known", theirs, "ssh-keyscan -t ed25519 -p ", file}},
 		{"UnknownNo", "", "StrictHostKeyChecking no", []string{"is not known", theirs}},
 		{"Changed", line(other), "", []string{"has changed", theirs, ssh.FingerprintSHA256(other), "line 1", "ssh-keygen -f " + file + " -R '[127.0.0.1]:"}},
 		{"ChangedNo", line(other), "StrictHostKeyChecking no", []string{"has changed"}},
 		{"ChangedAccept", line(other), "StrictHostKeyChecking accept-new", []string{"has changed"}},
-		{"Revoked", line(s.hostKey) + "@revoked * " + string(ssh.MarshalAuthorizedKey(s.hostKey)), "", []string{"is revoked", "line 2"}},
-		{"OtherPort", "127.0.0.1 " + string(ssh.MarshalAuthorizedKey(s.hostKey)), "", []string{"is not known"}},
-		{"Alias", "there " + string(ssh.MarshalAuthorizedKey(s.hostKey)), "HostKeyAlias there", nil},
+		{"Revoked", line(s.HostKey) + "@revoked * " + string(ssh.MarshalAuthorizedKey(s.HostKey)), "", []string{"is revoked", "line 2"}},
+		{"OtherPort", "127.0.0.1 " + string(ssh.MarshalAuthorizedKey(s.HostKey)), "", []string{"is not known"}},
+		{"Alias", "there " + string(ssh.MarshalAuthorizedKey(s.HostKey)), "HostKeyAlias there", nil},
 		{"AcceptNew", "", "StrictHostKeyChecking accept-new", nil},
 		{"OtherFile", "", "UserKnownHostsFile ~/.ssh/others", []string{"is not known", "others"}},
 	}
@@ -68,7 +69,7 @@ func TestHostKeys(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c.write(t, "known_hosts", test.known)
 			c.write(t, "config", test.config+"\n")
-			b, err := c.try(t, "sftp://"+s.addr+"/"+s.dir, backends.Options{})
+			b, err := c.try(t, "sftp://"+s.Addr+"/"+s.Dir, backends.Options{})
 			if err == nil {
 				b.Close()
 			}
@@ -85,7 +86,7 @@ func TestHostKeys(t *testing.T) {
 			}
 			if test.name == "AcceptNew" {
 				c.write(t, "config", "")
-				c.open(t, s.addr, s.dir)
+				c.open(t, s.Addr, s.Dir)
 			}
 		})
 	}
@@ -94,23 +95,23 @@ func TestHostKeys(t *testing.T) {
 // TestHostCertificate knows only who signs the server's key.
 func TestHostCertificate(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withSFTP)
-	authority, public := newKey(t)
+	s := startServer(t, servers.WithSFTP)
+	authority, public := servers.NewKey(t)
 	signer, err := ssh.NewSignerFromKey(authority)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := newClient(t, s)
-	config := string(readFile(t, filepath.Join(s.dir, "sshd_config")))
+	config := string(readFile(t, filepath.Join(s.Dir, "sshd_config")))
 	for name, works := range map[string]bool{"127.0.0.1": true, "elsewhere": false} {
-		cert := &ssh.Certificate{Key: s.hostKey, CertType: ssh.HostCert, ValidPrincipals: []string{name}, ValidBefore: ssh.CertTimeInfinity}
+		cert := &ssh.Certificate{Key: s.HostKey, CertType: ssh.HostCert, ValidPrincipals: []string{name}, ValidBefore: ssh.CertTimeInfinity}
 		if err := cert.SignCert(rand.Reader, signer); err != nil {
 			t.Fatal(err)
 		}
-		s.write(t, "cert.pub", string(ssh.MarshalAuthorizedKey(cert)))
-		s.write(t, "sshd_config", "HostCertificate "+s.dir+"/cert.pub\n"+config)
+		s.Write(t, "cert.pub", string(ssh.MarshalAuthorizedKey(cert)))
+		s.Write(t, "sshd_config", "HostCertificate "+s.Dir+"/cert.pub\n"+config)
 		c.write(t, "known_hosts", "@cert-authority [127.0.0.1]:* "+string(ssh.MarshalAuthorizedKey(public)))
-		b, err := c.try(t, "sftp://"+s.addr+"/"+s.dir, backends.Options{})
+		b, err := c.try(t, "sftp://"+s.Addr+"/"+s.Dir, backends.Options{})
 		if err == nil {
 			b.Close()
 		}
@@ -123,28 +124,25 @@ func TestHostCertificate(t *testing.T) {
 // TestJump goes over two servers to a third, all of which are the same.
 func TestJump(t *testing.T) {
 	t.Parallel()
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		s := startServer(t, lines...)
 		c := newClient(t, s)
-		host, port, err := net.SplitHostPort(s.addr)
+		host, port, err := net.SplitHostPort(s.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.write(t, "config", fmt.Sprintf("Host gate mid inner\n HostName %s\n Port %s\nHost inner\n ProxyJump gate,%s@mid\n", host, port, s.user))
-		dir := s.mkdir(t)
+		c.write(t, "config", fmt.Sprintf("Host gate mid inner\n HostName %s\n Port %s\nHost inner\n ProxyJump gate,%s@mid\n", host, port, s.User))
+		dir := s.Mkdir(t)
 		b, err := c.try(t, "scp://inner/"+dir, backends.Options{})
 		if err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
 		content := random(3 << 20)
 		put(t, b, "name", content)
-		s.mu.Lock()
-		conns := len(s.conns)
-		s.mu.Unlock()
-		if conns != 3 {
+		if conns := s.Conns(); conns != 3 {
 			t.Errorf("%s: the server has %d connections, want 3", kind, conns)
 		}
-		s.cut()
+		s.Cut()
 		wantContent(t, b, "name", content)
 		if err := b.Close(); err != nil {
 			t.Errorf("%s: Close: %v", kind, err)
@@ -173,16 +171,16 @@ func newAnswers(answers ...string) (func(context.Context, string) (backends.Secr
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withSFTP, "MaxAuthTries 3")
+	s := startServer(t, servers.WithSFTP, "MaxAuthTries 3")
 	c := newClient(t, s)
-	key, public := newKey(t)
-	s.write(t, "authorized_keys", string(ssh.MarshalAuthorizedKey(public)))
+	key, public := servers.NewKey(t)
+	s.Write(t, "authorized_keys", string(ssh.MarshalAuthorizedKey(public)))
 	block, err := ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.write(t, "id_ed25519", string(pem.EncodeToMemory(block)))
-	address := "sftp://" + s.addr + "/" + s.dir
+	address := "sftp://" + s.Addr + "/" + s.Dir
 
 	if err := c.tryError(t, address); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "needs a passphrase") {
 		t.Errorf("without a passphrase: %v", err)
@@ -193,8 +191,8 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.cut()
-	wantContent(t, b, "sshd_config", readFile(t, filepath.Join(s.dir, "sshd_config")))
+	s.Cut()
+	wantContent(t, b, "sshd_config", readFile(t, filepath.Join(s.Dir, "sshd_config")))
 	b.Close()
 	if len(*asked) != 2 {
 		t.Errorf("the user was asked %q, want the passphrase twice, and not again for a second connection", *asked)
@@ -205,14 +203,14 @@ func TestKeys(t *testing.T) {
 	}
 	c.env.Ask = nil
 	c.env.Password = backends.NewSecret("correct horse")
-	c.open(t, s.addr, s.dir)
+	c.open(t, s.Addr, s.Dir)
 	c.env.Password = backends.Secret{}
 
 	// An agent with more keys than the server lets one try: the file says
 	// which is meant.
 	keys := agent.NewKeyring()
 	for range 5 {
-		other, _ := newKey(t)
+		other, _ := servers.NewKey(t)
 		if err := keys.Add(agent.AddedKey{PrivateKey: other}); err != nil {
 			t.Fatal(err)
 		}
@@ -229,13 +227,13 @@ func TestKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.write(t, "id_ed25519.pub", string(ssh.MarshalAuthorizedKey(public)))
-	c.open(t, s.addr, s.dir)
+	c.open(t, s.Addr, s.Dir)
 	c.write(t, "config", "IdentitiesOnly yes\nIdentityFile ~/.ssh/absent\n")
 	if err := c.tryError(t, address); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("without any key: %v", err)
 	}
 	c.write(t, "config", "IdentityFile ~/.ssh/id_ed25519.pub\nIdentitiesOnly yes\n")
-	c.open(t, s.addr, s.dir)
+	c.open(t, s.Addr, s.Dir)
 	c.write(t, "config", "IdentityAgent none\n")
 	if err := c.tryError(t, address); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("without the agent: %v", err)
@@ -344,7 +342,7 @@ func startOwn(t *testing.T, configure func(*ssh.ServerConfig)) (addr string, hos
 // serveAt has the server take connections of a listener.
 func serveAt(t *testing.T, l net.Listener, configure func(*ssh.ServerConfig)) (hostKey ssh.PublicKey) {
 	t.Helper()
-	key, public := newKey(t)
+	key, public := servers.NewKey(t)
 	signer, err := ssh.NewSignerFromKey(key)
 	if err != nil {
 		t.Fatal(err)
@@ -395,13 +393,13 @@ func TestNoService(t *testing.T) {
 		`echo Welcome; exec sh "$@"`:                  `login scripts must print nothing`,
 	} {
 		s := startServer(t)
-		path := filepath.Join(s.dir, "shell")
+		path := filepath.Join(s.Dir, "shell")
 		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		passwd := string(readFile(t, filepath.Join(s.dir, "passwd")))
-		s.write(t, "passwd", strings.Replace(passwd, s.dir+":/bin/sh", s.dir+":"+path, 1))
-		err := newClient(t, s).tryError(t, "sftp://"+s.addr+"/"+s.dir)
+		passwd := string(readFile(t, filepath.Join(s.Dir, "passwd")))
+		s.Write(t, "passwd", strings.Replace(passwd, s.Dir+":/bin/sh", s.Dir+":"+path, 1))
+		err := newClient(t, s).tryError(t, "sftp://"+s.Addr+"/"+s.Dir)
 		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, backends.ErrUnavailable) {
 			t.Errorf("error is %v, want %q", err, want)
 		}

@@ -21,12 +21,11 @@ import (
 	"tklbam/backends"
 	"tklbam/backends/backendtest"
 	"tklbam/backends/backendtest/faultproxy"
+	"tklbam/backends/backendtest/servers"
 )
 
-const withSFTP = "Subsystem sftp internal-sftp"
-
 func TestConformance(t *testing.T) {
-	for name, lines := range map[string][]string{"SFTP": {withSFTP}, "Shell": nil} {
+	for name, lines := range map[string][]string{"SFTP": {servers.WithSFTP}, "Shell": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, lines...)
@@ -35,7 +34,7 @@ func TestConformance(t *testing.T) {
 				if name == "Shell" && strings.HasSuffix(t.Name(), "/ListManyOnce") {
 					t.Skip("6000 programs to start for a listing that ls makes without pages")
 				}
-				return c.open(t, s.addr, s.mkdir(t))
+				return c.open(t, s.Addr, s.Mkdir(t))
 			})
 		})
 	}
@@ -101,11 +100,11 @@ func TestPaths(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to give the server's user another home directory")
 	}
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		s := startServer(t, lines...)
 		c := newClient(t, s)
-		for scheme, path := range map[string]string{"sftp": "/a b/-c", "ssh": "//" + s.dir + "/abs'\\olute", "scp": "/-r", "SFTP": "/~"} {
-			address := scheme + "://" + s.addr + path
+		for scheme, path := range map[string]string{"sftp": "/a b/-c", "ssh": "//" + s.Dir + "/abs'\\olute", "scp": "/-r", "SFTP": "/~"} {
+			address := scheme + "://" + s.Addr + path
 			if err := c.tryError(t, address); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s %s: error is %v, want fs.ErrNotExist", kind, address, err)
 			}
@@ -116,7 +115,7 @@ func TestPaths(t *testing.T) {
 			}
 			put(t, b, "name", []byte("data"))
 			if !strings.HasPrefix(path, "//") {
-				path = s.dir + path
+				path = s.Dir + path
 			}
 			wantEntries(t, path, "name")
 			for path, want := range map[string]fs.FileMode{path: fs.ModeDir | 0o700, path + "/name": 0o600} {
@@ -128,14 +127,14 @@ func TestPaths(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := c.tryError(t, "sftp://"+s.addr+"/sshd_config"); err == nil || !strings.HasSuffix(err.Error(), "not a directory") {
+		if err := c.tryError(t, "sftp://"+s.Addr+"/sshd_config"); err == nil || !strings.HasSuffix(err.Error(), "not a directory") {
 			t.Errorf("%s: a file as target: %v", kind, err)
 		}
-		home, err := c.try(t, "sftp://"+s.addr, backends.Options{})
+		home, err := c.try(t, "sftp://"+s.Addr, backends.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantContent(t, home, "sshd_config", readFile(t, filepath.Join(s.dir, "sshd_config")))
+		wantContent(t, home, "sshd_config", readFile(t, filepath.Join(s.Dir, "sshd_config")))
 		if err := home.Close(); err != nil {
 			t.Error(err)
 		}
@@ -154,9 +153,9 @@ func readFile(t testing.TB, path string) []byte {
 // TestKinds has what is no file in a directory, and links.
 func TestKinds(t *testing.T) {
 	t.Parallel()
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		s := startServer(t, lines...)
-		dir := s.mkdir(t)
+		dir := s.Mkdir(t)
 		c := newClient(t, s)
 		err := errors.Join(
 			os.Mkdir(filepath.Join(dir, "dir"), 0o755), unix.Mkfifo(filepath.Join(dir, "fifo"), 0o644),
@@ -166,7 +165,7 @@ func TestKinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := c.open(t, s.addr, dir)
+		b := c.open(t, s.Addr, dir)
 		var listed []string
 		if err := b.List(t.Context(), func(name string, _ int64) error { listed = append(listed, name); return nil }); err != nil {
 			t.Error(err)
@@ -182,7 +181,7 @@ func TestKinds(t *testing.T) {
 		if _, err := read(t, b, "broken"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: open a broken link: %v", kind, err)
 		}
-		wantContent(t, b, "link", readFile(t, filepath.Join(s.dir, "sshd_config")))
+		wantContent(t, b, "link", readFile(t, filepath.Join(s.Dir, "sshd_config")))
 		if err := b.Put(t.Context(), "dir", writing([]byte("x"))); err == nil {
 			t.Errorf("%s: a directory could be replaced", kind)
 		}
@@ -196,18 +195,18 @@ func TestKinds(t *testing.T) {
 
 func TestPermission(t *testing.T) {
 	t.Parallel()
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		s := startServer(t, lines...)
-		dir := s.mkdir(t)
+		dir := s.Mkdir(t)
 		c := newClient(t, s)
-		b := c.open(t, s.addr, dir)
+		b := c.open(t, s.Addr, dir)
 		put(t, b, "name", []byte("data"))
 		err := errors.Join(os.Chmod(filepath.Join(dir, "name"), 0), os.Chmod(dir, 0o555))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, readErr := read(t, b, "name")
-		_, makeErr := c.try(t, "sftp://"+s.addr+"/"+dir+"/sub", backends.Options{Create: true})
+		_, makeErr := c.try(t, "sftp://"+s.Addr+"/"+dir+"/sub", backends.Options{Create: true})
 		for what, err := range map[string]error{
 			"Open": readErr, "Create": makeErr,
 			"Put":    b.Put(t.Context(), "new", writing([]byte("x"))),
@@ -224,9 +223,9 @@ func TestPermission(t *testing.T) {
 // no modes be set.
 func TestPlainServer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withSFTP+" -P posix-rename,fsync,statvfs,setstat,fsetstat")
-	dir := s.mkdir(t)
-	b := newClient(t, s).open(t, s.addr, dir)
+	s := startServer(t, servers.WithSFTP+" -P posix-rename,fsync,statvfs,setstat,fsetstat")
+	dir := s.Mkdir(t)
+	b := newClient(t, s).open(t, s.Addr, dir)
 	for _, text := range []string{"one", "two", ""} {
 		put(t, b, "name", []byte(text))
 		wantContent(t, b, "name", []byte(text))
@@ -242,12 +241,12 @@ func TestPlainServer(t *testing.T) {
 
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		s := startServer(t, lines...)
 		c := newClient(t, s)
-		dir := s.mkdir(t)
+		dir := s.Mkdir(t)
 		faultproxy.SmallDisk(t, dir, "2m")
-		b := c.open(t, s.addr, dir)
+		b := c.open(t, s.Addr, dir)
 		put(t, b, "old", random(300_000))
 		for _, name := range []string{"old", "new"} {
 			if err := b.Put(t.Context(), name, writing(random(3<<20))); !errors.Is(err, backends.ErrNoSpace) {
@@ -262,10 +261,10 @@ func TestDiskFull(t *testing.T) {
 // TestSweep leaves temporary files of an earlier day and of now.
 func TestSweep(t *testing.T) {
 	t.Parallel()
-	for _, lines := range [][]string{{withSFTP}, nil} {
+	for _, lines := range [][]string{{servers.WithSFTP}, nil} {
 		s := startServer(t, lines...)
-		dir := s.mkdir(t)
-		b := newClient(t, s).open(t, s.addr, dir)
+		dir := s.Mkdir(t)
+		b := newClient(t, s).open(t, s.Addr, dir)
 		temp := func(c string) string { return ".tklbam-" + strings.Repeat(c, 26) + ".tmp" }
 		for name, age := range map[string]time.Duration{temp("A"): 49 * time.Hour, temp("B"): time.Hour, ".other": 49 * time.Hour} {
 			path := filepath.Join(dir, name)
@@ -283,16 +282,16 @@ func TestSweep(t *testing.T) {
 // way say that the server is not available, later ones connect again.
 func TestCut(t *testing.T) {
 	t.Parallel()
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		s := startServer(t, lines...)
-		dir := s.mkdir(t)
-		b := newClient(t, s).open(t, s.addr, dir)
+		dir := s.Mkdir(t)
+		b := newClient(t, s).open(t, s.Addr, dir)
 		content := random(8 << 20)
 		put(t, b, "name", content)
 		for at := 1; at < len(content); at *= 20 {
 			err := b.Put(t.Context(), "name", func(w io.Writer) error {
 				_, err := w.Write(content[:at])
-				s.cut()
+				s.Cut()
 				for i := 0; i < 64 && err == nil; i++ {
 					_, err = w.Write(content)
 				}
@@ -310,7 +309,7 @@ func TestCut(t *testing.T) {
 			if _, err := io.CopyN(io.Discard, r, int64(at)); err != nil {
 				t.Error(err)
 			}
-			s.cut()
+			s.Cut()
 			if n, err := io.Copy(io.Discard, r); !errors.Is(err, backends.ErrUnavailable) && n != int64(len(content)-at) {
 				t.Errorf("%s: a read cut at %d: %d more bytes and %v", kind, at, n, err)
 			}
@@ -318,7 +317,7 @@ func TestCut(t *testing.T) {
 		}
 		put(t, b, "name", []byte("new"))
 		wantContent(t, b, "name", []byte("new"))
-		s.cut()
+		s.Cut()
 		if err := b.Close(); err != nil {
 			t.Errorf("%s: Close of a cut connection: %v", kind, err)
 		}
@@ -328,15 +327,15 @@ func TestCut(t *testing.T) {
 // TestStalled has a server from which nothing comes any more: a cancelled call
 // ends nevertheless, and one that is not, when the server counts as gone.
 func TestStalled(t *testing.T) {
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, lines...)
-			p, address := faultproxy.Start(t, s.addr)
+			p, address := faultproxy.Start(t, s.Addr)
 			c := newClient(t, s)
-			c.trust(t, address, s.hostKey)
+			c.trust(t, address, s.HostKey)
 			c.write(t, "config", "ServerAliveInterval 1\nServerAliveCountMax 1\n")
-			b := c.open(t, address, s.mkdir(t))
+			b := c.open(t, address, s.Mkdir(t))
 			put(t, b, "name", random(8<<20))
 			r, err := b.Open(t.Context(), "name")
 			if err != nil {
@@ -362,7 +361,7 @@ func TestStalled(t *testing.T) {
 // TestNoServer covers what answers no connection, or not with SSH.
 func TestNoServer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withSFTP)
+	s := startServer(t, servers.WithSFTP)
 	c := newClient(t, s)
 	refused := listenLoopback(t)
 	refused.Close()
@@ -387,14 +386,14 @@ func TestNoServer(t *testing.T) {
 // One request after the other, of 32 KiB each, would take half a minute.
 func TestDelayedLink(t *testing.T) {
 	t.Parallel()
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		t.Run(kind, func(t *testing.T) {
 			s := startServer(t, lines...)
-			p, address := faultproxy.Start(t, s.addr)
+			p, address := faultproxy.Start(t, s.Addr)
 			p.SetDelay(25 * time.Millisecond)
 			c := newClient(t, s)
-			c.trust(t, address, s.hostKey)
-			b := c.open(t, address, s.mkdir(t))
+			c.trust(t, address, s.HostKey)
+			b := c.open(t, address, s.Mkdir(t))
 			content := random(20 << 20)
 			begin := time.Now()
 			put(t, b, "name", content)
@@ -413,19 +412,19 @@ func TestDelayedLink(t *testing.T) {
 // is read.
 func TestStockReads(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withSFTP)
-	dir := s.mkdir(t)
+	s := startServer(t, servers.WithSFTP)
+	dir := s.Mkdir(t)
 	c := newClient(t, s)
-	b := c.open(t, s.addr, dir)
+	b := c.open(t, s.Addr, dir)
 	content := random(1 << 20)
 	put(t, b, "ours", content)
-	host, port, err := net.SplitHostPort(s.addr)
+	host, port, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	local := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), needs(t, "sftp"), "-q", "-b", "-", "-P", port, "-o", "UserKnownHostsFile="+c.home+"/.ssh/known_hosts",
-		"-i", c.home+"/.ssh/id_ed25519", s.user+"@"+host)
+	cmd := exec.CommandContext(t.Context(), servers.Needs(t, "sftp"), "-q", "-b", "-", "-P", port, "-o", "UserKnownHostsFile="+c.home+"/.ssh/known_hosts",
+		"-i", c.home+"/.ssh/id_ed25519", s.User+"@"+host)
 	cmd.Stdin = strings.NewReader(fmt.Sprintf("get %s/ours %s/ours\nput %s/ours %s/theirs\n", dir, local, local, dir))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("sftp: %v\n%s", err, out)

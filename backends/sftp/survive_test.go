@@ -12,12 +12,13 @@ import (
 
 	"tklbam/backends"
 	"tklbam/backends/backendtest/faultproxy"
+	"tklbam/backends/backendtest/servers"
 )
 
 // TestSurvives has connections fail in every manner, at every point of what
 // the two sides say.
 func TestSurvives(t *testing.T) {
-	for kind, lines := range map[string][]string{"sftp": {withSFTP}, "shell": nil} {
+	for kind, lines := range map[string][]string{"sftp": {servers.WithSFTP}, "shell": nil} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, lines...)
@@ -27,8 +28,8 @@ func TestSurvives(t *testing.T) {
 			faultproxy.Suite{
 				Stall: 2 * time.Second, Limit: 20 * time.Second, Size: 300_000, Cases: 25,
 				Open: func(t *testing.T) faultproxy.Site {
-					p, address := faultproxy.Start(t, s.addr)
-					dir := s.mkdir(t)
+					p, address := faultproxy.Start(t, s.Addr)
+					dir := s.Mkdir(t)
 					return faultproxy.Site{Backend: c.open(t, address, dir), Proxies: []*faultproxy.Proxy{p}, Dir: dir}
 				},
 			}.Run(t)

@@ -1,8 +1,10 @@
-// Package spool keeps files on this machine that are on their way to or from
-// a target whose program, such as rsync, takes and makes files.
+// Package spool keeps content on this machine that is on its way to or from a
+// target: a Dir for a target whose program, such as rsync, takes and makes
+// files, a Content for one that is to be told the length beforehand.
 package spool
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -47,10 +49,13 @@ func (d *Dir) Fill(ctx context.Context, name string, write func(w io.Writer) err
 	if err != nil {
 		return 0, fmt.Errorf("make a spool file: %w", err)
 	}
-	w := &writer{ctx: ctx, file: f}
+	w := &writer{ctx: ctx, to: bufio.NewWriterSize(f, bufferSize)}
 	err = write(w)
 	if err == nil {
 		err = ctx.Err()
+	}
+	if err == nil {
+		err = w.to.Flush()
 	}
 	return w.size, errors.Join(err, f.Close())
 }
@@ -72,7 +77,7 @@ func (d *Dir) Take(ctx context.Context, name string) (io.ReadSeekCloser, error) 
 // cancelled.
 type writer struct {
 	ctx  context.Context
-	file *os.File
+	to   *bufio.Writer
 	size int64
 }
 
@@ -80,7 +85,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
 	}
-	n, err := w.file.Write(p)
+	n, err := w.to.Write(p)
 	w.size += int64(n)
 	return n, err
 }

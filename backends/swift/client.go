@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,6 +17,9 @@ import (
 
 const (
 	userAgent = "tklbam"
+
+	// connectTime bounds the making of a connection, and of TLS on it.
+	connectTime = 30 * time.Second
 
 	// silence is how long a connection may carry nothing before it counts as
 	// dead: longer than a proxy waits for slow disks to answer.
@@ -44,18 +46,11 @@ func newTransport(env Environment) (*http.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: 30 * time.Second}
 	return &http.Transport{
-		Proxy: env.Proxy,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &watchedConn{conn}, nil
-		},
+		Proxy:                 env.Proxy,
+		DialContext:           backends.Dialer(connectTime, silence),
 		TLSClientConfig:       &tls.Config{RootCAs: roots},
-		TLSHandshakeTimeout:   30 * time.Second,
+		TLSHandshakeTimeout:   connectTime,
 		ExpectContinueTimeout: 2 * time.Second,
 		IdleConnTimeout:       idle,
 		MaxIdleConnsPerHost:   32,
@@ -63,24 +58,6 @@ func newTransport(env Environment) (*http.Transport, error) {
 		WriteBufferSize:       bufferSize,
 		ReadBufferSize:        bufferSize,
 	}, nil
-}
-
-// watchedConn is a connection that fails after a time of silence. Writing
-// counts for the reading side too, which waits for an answer all the while.
-type watchedConn struct{ net.Conn }
-
-func (c *watchedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
-}
-
-func (c *watchedConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(silence)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }
 
 // A request is what do sends, twice if the token has expired.

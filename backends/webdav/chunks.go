@@ -24,8 +24,8 @@ const (
 // behind FastCGI, store an empty file: so a small file is tried, once, before
 // a content is at stake that may be producible only once.
 func (t *target) takesChunks(ctx context.Context) (bool, error) {
-	t.preparing.Lock()
-	defer t.preparing.Unlock()
+	t.trying.Lock()
+	defer t.trying.Unlock()
 	if t.chunks == unknown {
 		found, err := t.tryChunks(ctx, backends.TempName())
 		if err != nil {

@@ -60,17 +60,10 @@ func newClient(env Environment, a backends.Address) (*client, error) {
 	if stall == 0 {
 		stall = defaultStall
 	}
-	dialer := &net.Dialer{Timeout: min(connectTime, stall)}
 	c := &client{origin: origin(baseURL(a))}
 	c.auth.user, c.auth.password = user, password
 	c.transport = &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &watchedConn{conn, stall}, nil
-		},
+		DialContext:           backends.Dialer(connectTime, stall),
 		TLSClientConfig:       &tls.Config{RootCAs: roots},
 		TLSHandshakeTimeout:   min(connectTime, stall),
 		ExpectContinueTimeout: 2 * time.Second,
@@ -86,27 +79,6 @@ func newClient(env Environment, a backends.Address) (*client, error) {
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
-
-// watchedConn is a connection that fails after a time of silence. Writing
-// counts for the reading side too, which waits for an answer all the while.
-type watchedConn struct {
-	net.Conn
-	stall time.Duration
-}
-
-func (c *watchedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
-}
-
-func (c *watchedConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
-}
 
 // A request is what do sends, as often as authentication and redirections
 // make it.

@@ -37,7 +37,7 @@ func TestSurvives(t *testing.T) {
 		fresh bool
 	}{
 		"Apache": {func(t *testing.T) *server { return apache(t, 60, false) }, 1_300_000, false},
-		"Go":     {goServer, 300_000, true}, // it removes a file before it looks whether it can replace it
+		"Go":     {func(t *testing.T) *server { return goServer(t) }, 300_000, true}, // it removes a file before it looks whether it can replace it
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +118,7 @@ func TestLostAnswer(t *testing.T) {
 func TestLateMove(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) *server{
 		"Apache": func(t *testing.T) *server { return apache(t, 0, false) },
-		"Go":     goServer,
+		"Go":     func(t *testing.T) *server { return goServer(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
@@ -142,7 +142,7 @@ func TestLateMove(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) *server{
 		"Apache": func(t *testing.T) *server { return apache(t, 0, false) },
-		"Go":     goServer,
+		"Go":     func(t *testing.T) *server { return goServer(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)

@@ -167,11 +167,14 @@ func (t *target) moveTo(ctx context.Context, from, to, overwrite string) error {
 	return err
 }
 
-// sweepOnce removes temporary files of dead runs before the first Put of a
-// backend, so that the space they take is free for it.
+// sweepOnce removes temporary files of dead runs before the first content is
+// stored, so that the space they take is free for it. Other Puts at that time
+// go on.
 func (t *target) sweepOnce(ctx context.Context) error {
-	t.preparing.Lock()
-	defer t.preparing.Unlock()
+	if !t.sweeping.TryLock() {
+		return nil
+	}
+	defer t.sweeping.Unlock()
 	if t.swept {
 		return nil
 	}

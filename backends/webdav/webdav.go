@@ -66,9 +66,11 @@ type target struct {
 	spoolDir string
 	closed   atomic.Bool
 
-	preparing sync.Mutex
-	swept     bool    // stale temporary files are removed
-	chunks    support // whether the server stores bodies of unknown length
+	sweeping sync.Mutex // held while stale temporary files are removed
+	swept    bool       // they have been
+
+	trying sync.Mutex
+	chunks support // whether the server stores bodies of unknown length
 }
 
 func open(ctx context.Context, env Environment, a backends.Address, opts backends.Options) (backends.Backend, error) {

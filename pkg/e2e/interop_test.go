@@ -137,7 +137,7 @@ func (b *box) secretFile(secret string) string {
 
 func (b *box) status(code int, args ...string) (st status) {
 	b.t.Helper()
-	r := b.run("status", append([]string{"--json", address(b.storage)}, args...)...)
+	r := b.run("status", append([]string{"--json", b.address()}, args...)...)
 	if r.code != code {
 		b.t.Errorf("exit status %d, want %d", r.code, code)
 	}

@@ -132,6 +132,8 @@ type box struct {
 	t       testing.TB
 	dir     string
 	storage string
+	target  string              // an address to use in the storage's place
+	env     []string            // more variables
 	user    *syscall.Credential // nil for the one who runs the test
 }
 
@@ -139,7 +141,7 @@ func newBox(t testing.TB, conf ...string) *box {
 	t.Helper()
 	b := &box{t: t, dir: tempDir(t)}
 	b.storage = b.path("storage")
-	for _, d := range []string{"home", "conf", "tmp"} {
+	for _, d := range []string{"home", "home/.ssh", "conf", "tmp"} {
 		ok(t, os.Mkdir(b.path(d), 0o755))
 	}
 	conf = append(conf, "cache-dir "+b.path("cache"))
@@ -152,6 +154,14 @@ func (b *box) path(name string) string { return filepath.Join(b.dir, name) }
 
 func address(dir string) string { return "--address=file://" + dir }
 
+// address is the option for the box's target.
+func (b *box) address() string {
+	if b.target != "" {
+		return "--address=" + b.target
+	}
+	return address(b.storage)
+}
+
 // command prepares a run of one of the program's commands.
 func (b *box) command(name string, args ...string) *exec.Cmd {
 	if name == "backup" || name == "restore" {
@@ -163,6 +173,7 @@ func (b *box) command(name string, args ...string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + b.path("home"), "TMPDIR=" + b.path("tmp"), "TZ=UTC",
 		"TKLBAM_REGISTRY=" + b.path("registry"), "TKLBAM_CONF=" + b.path("conf"),
 	}
+	cmd.Env = append(cmd.Env, b.env...)
 	if b.user != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.user}
 	}
@@ -252,12 +263,12 @@ func events(t testing.TB, r result) (all []map[string]any, sum summary) {
 	return all, sum
 }
 
-// backup backs a directory up to the box's storage. It has to succeed without
+// backup backs a directory up to the box's target. It has to succeed without
 // a warning, but for one that comes of sessions following each other within a
 // second: each then is dated a second after the one before.
 func (b *box) backup(src string, args ...string) summary {
 	b.t.Helper()
-	r := b.must("backup", append([]string{"--json", "--raw-upload=" + src, address(b.storage)}, args...)...)
+	r := b.must("backup", append([]string{"--json", "--raw-upload=" + src, b.address()}, args...)...)
 	all, sum := events(b.t, r)
 	for _, e := range all {
 		text, _ := e["text"].(string)
@@ -268,7 +279,7 @@ func (b *box) backup(src string, args ...string) summary {
 	return sum
 }
 
-// restore restores from the box's storage into a new directory and returns
+// restore restores from the box's target into a new directory and returns
 // what that holds then. It has to succeed without a warning.
 func (b *box) restore(args ...string) tree {
 	b.t.Helper()
@@ -276,7 +287,7 @@ func (b *box) restore(args ...string) tree {
 	if b.user != nil {
 		ok(b.t, os.Chown(filepath.Dir(dst), int(b.user.Uid), int(b.user.Gid)))
 	}
-	r := b.must("restore", append([]string{"--json", "--raw-download=" + dst, address(b.storage)}, args...)...)
+	r := b.must("restore", append([]string{"--json", "--raw-download=" + dst, b.address()}, args...)...)
 	if _, sum := events(b.t, r); sum.Warnings != 0 {
 		b.t.Errorf("restore with warnings:\n%s", r.output())
 	}
