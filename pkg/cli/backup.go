@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -286,8 +287,12 @@ func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *
 	rep := a.newReporter(job.json, job.quiet, log)
 	// Only somebody who watches wants to know the time left.
 	opts.Report, opts.Estimate = rep, term.IsTerminal(a.stderr) && !job.quiet
+	var lag atomic.Int64
 	if m := mirrorOf(c, cf); m != "" && !job.simulate {
-		store, err := a.withMirror(cf, m, b, rep)
+		store, err := a.withMirror(cf, m, b, rep, func(err error) {
+			lag.Add(1)
+			rep.Problem(chain.Problem{Err: fmt.Errorf("mirror: %w", err), Lost: true})
+		})
 		if err != nil {
 			return nil, errors.Join(err, rep.stop())
 		}
@@ -300,6 +305,9 @@ func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *
 	}
 	if err == nil && !job.simulate {
 		err = r.SetResume(nil)
+	}
+	if sum != nil {
+		sum.Lost += lag.Load()
 	}
 	return sum, err
 }

@@ -199,9 +199,8 @@ func mirrorOf(c *cli.Context, cf *conf.Conf) string {
 }
 
 // withMirror returns a target that stores in the mirror too, once that is up to
-// date. A mirror that fails costs the session nothing, but not in silence.
-func (a *app) withMirror(cf *conf.Conf, address string, primary backends.Backend, rep *reporter) (backends.Backend, error) {
-	lost := func(err error) { rep.Problem(chain.Problem{Err: fmt.Errorf("mirror: %w", err), Lost: true}) }
+// date. A mirror that fails costs the session nothing, but lost is told.
+func (a *app) withMirror(cf *conf.Conf, address string, primary backends.Backend, rep *reporter, lost func(error)) (backends.Backend, error) {
 	second, err := a.target(cf, address, backends.Options{Create: true})
 	if err != nil {
 		lost(err)

@@ -19,7 +19,7 @@ import (
 // test's own directory. Its path is short: sockets of gpg-agent lie in it.
 var built string
 
-var commands = []string{"init", "passphrase", "escrow", "backup", "restore", "restore-rollback", "status", "cleanup", "internal"}
+var commands = []string{"init", "passphrase", "escrow", "backup", "restore", "restore-rollback", "status", "cleanup", "copy", "internal"}
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
