@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,8 +74,10 @@ func child() int {
 	size, _ := strconv.ParseInt(os.Getenv("VOLSIZE"), 10, 64)
 	every, _ := timeexpr.ParseFrequency("1M")
 	rep := &problems{}
+	dying := &deadly{Store: store}
+	dying.steps.Store(int64(killAt))
 	sum, err := backup.Raw(context.Background(), backup.Options{
-		Dir: os.Getenv("TREE"), Store: &deadly{Store: store, steps: killAt}, Address: "file:///test",
+		Dir: os.Getenv("TREE"), Store: dying, Address: "file:///test",
 		Secret: []byte("a secret of 160 bits"), Encoding: enc, Frequency: every, VolumeSize: size,
 		CacheDir: os.Getenv("CACHE"), Report: rep,
 	})
@@ -99,11 +102,11 @@ func (p *problems) Note(text string)        { fmt.Fprintln(&p.text, text) }
 // put and deletion, and before every write of one.
 type deadly struct {
 	chain.Store
-	steps int
+	steps atomic.Int64
 }
 
 func (d *deadly) step() {
-	if d.steps--; d.steps == 0 {
+	if d.steps.Add(-1) == 0 {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
