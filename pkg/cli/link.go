@@ -57,7 +57,7 @@ func (a *app) target(cf *conf.Conf, text string, opts backends.Options) (backend
 	if err != nil {
 		return nil, err
 	}
-	b, err := a.openAddress(cf, address, opts)
+	b, err := a.reach(cf, address, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,27 @@ func (a *app) target(cf *conf.Conf, text string, opts backends.Options) (backend
 		return b, nil
 	}
 	return retry.New(b, retry.Options{SpoolDir: a.spoolDir(), Notify: a.retrying}), nil
+}
+
+// openAttempts is how often a server is called that does not answer: for some
+// seconds, since somebody may be waiting.
+const openAttempts = 4
+
+// reach opens a target, and tries again where a server does not answer.
+func (a *app) reach(cf *conf.Conf, address backends.Address, opts backends.Options) (backends.Backend, error) {
+	for attempt := 1; ; attempt++ {
+		b, err := a.openAddress(cf, address, opts)
+		if !errors.Is(err, backends.ErrUnavailable) || address.Scheme == "file" || attempt == openAttempts {
+			return b, err
+		}
+		wait := time.Second << (attempt - 1)
+		a.retrying("open", "", attempt, wait, err)
+		select {
+		case <-time.After(wait):
+		case <-a.ctx.Done():
+			return nil, a.ctx.Err()
+		}
+	}
 }
 
 // bandwidth is what all targets of a run share.
