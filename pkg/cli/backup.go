@@ -285,6 +285,7 @@ func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *
 		}
 	}
 	rep := a.newReporter(job.json, job.quiet, log)
+	rep.sends = len(localDir(b.String())) == 0 && !job.simulate
 	// Only somebody who watches wants to know the time left.
 	opts.Report, opts.Estimate = rep, term.IsTerminal(a.stderr) && !job.quiet
 	var lag atomic.Int64
@@ -315,7 +316,7 @@ func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *
 // openTarget opens a target to store in. A simulation does not make it: if it
 // is absent, it counts as empty.
 func (a *app) openTarget(cf *conf.Conf, address string, simulate bool) (backends.Backend, error) {
-	b, err := a.target(cf, address, backends.Options{Create: !simulate})
+	b, err := a.counted(cf, address, backends.Options{Create: !simulate}, a.sent)
 	if err == nil && !simulate {
 		if err := a.checkTarget(cf, b); err != nil {
 			return nil, errors.Join(err, b.Close())

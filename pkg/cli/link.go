@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,12 @@ func storeFlags(more ...cli.Flag) []cli.Flag {
 // target opens a target with what stands between it and a session: limits of
 // bandwidth and, where there is a network, another attempt at what failed.
 func (a *app) target(cf *conf.Conf, text string, opts backends.Options) (backends.Backend, error) {
+	return a.counted(cf, text, opts, nil)
+}
+
+// counted opens a target which sent, if that is not nil, is told by how many
+// bytes were stored in: what waits for another attempt is not, and comes off.
+func (a *app) counted(cf *conf.Conf, text string, opts backends.Options, sent func(bytes int64)) (backends.Backend, error) {
 	limits, err := a.bandwidth(cf)
 	if err != nil {
 		return nil, err
@@ -64,7 +71,61 @@ func (a *app) target(cf *conf.Conf, text string, opts backends.Options) (backend
 	if b = limits.Wrap(b); address.Scheme == "file" {
 		return b, nil
 	}
+	if sent != nil {
+		b = newSender(b, sent)
+	}
 	return retry.New(b, retry.Options{SpoolDir: a.spoolDir(), Notify: a.retrying}), nil
+}
+
+// A sender tells how much goes into a target.
+type sender struct {
+	backends.Backend
+	sent func(bytes int64)
+}
+
+func newSender(b backends.Backend, sent func(bytes int64)) backends.Backend {
+	s := &sender{b, sent}
+	if space, ok := b.(backends.Spacer); ok {
+		return struct {
+			*sender
+			backends.Spacer
+		}{s, space}
+	}
+	return s
+}
+
+// Put implements backends.Backend.
+func (s *sender) Put(ctx context.Context, name string, write func(io.Writer) error) error {
+	count := &sentWriter{sent: s.sent}
+	err := s.Backend.Put(ctx, name, func(w io.Writer) error {
+		count.Writer = w
+		return write(count)
+	})
+	if err != nil {
+		s.sent(-count.n)
+	}
+	return err
+}
+
+type sentWriter struct {
+	io.Writer
+	sent func(bytes int64)
+	n    int64
+}
+
+func (w *sentWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.n += int64(n)
+	w.sent(int64(n))
+	return n, err
+}
+
+// sent shows what goes over the network to the target of a backup, in the place
+// of what is ready to.
+func (a *app) sent(bytes int64) {
+	if rep := a.showing.Load(); rep != nil {
+		rep.meter.AddStored(bytes)
+	}
 }
 
 // openAttempts is how often a server is called that does not answer: for some
@@ -108,12 +169,10 @@ func (a *app) bandwidth(cf *conf.Conf) (*limit.Limits, error) {
 	return a.limits, nil
 }
 
-// retrying tells that something is going to be done again.
-func (a *app) retrying(op, name string, attempt int, wait time.Duration, err error) {
-	text := fmt.Sprintf("%s failed, attempt %d follows in %s: %v", op, attempt+1, progress.Duration(wait), err)
-	if name != "" {
-		text = fmt.Sprintf("%s %q failed, attempt %d follows in %s: %v", op, name, attempt+1, progress.Duration(wait), err)
-	}
+// retrying tells that something is going to be done again, which its error
+// names.
+func (a *app) retrying(_, _ string, attempt int, wait time.Duration, err error) {
+	text := fmt.Sprintf("%v: attempt %d follows in %s", err, attempt+1, progress.Duration(wait))
 	if rep := a.showing.Load(); rep != nil {
 		rep.retry(text)
 		return

@@ -21,6 +21,7 @@ type reporter struct {
 	quiet  bool
 	stderr io.Writer
 	lost   atomic.Int64 // problems by which something is lost
+	sends  bool         // what is stored is counted where it is sent
 }
 
 // newReporter chooses how to show progress: JSON lines where scripts read,
@@ -65,7 +66,9 @@ func (r *reporter) Path(path string) { r.meter.SetPath(path) }
 func (r *reporter) Add(files, bytes, stored int64) {
 	r.meter.AddFiles(files)
 	r.meter.AddBytes(bytes)
-	r.meter.AddStored(stored)
+	if !r.sends {
+		r.meter.AddStored(stored)
+	}
 }
 
 func (r *reporter) Note(text string) {
