@@ -172,13 +172,15 @@ func (s *session) settle(from, name string, m *sent) error {
 }
 
 // replace deletes the older ones of the mails with a name, if the new one has
-// its length, and else that. A server may put in fields of its own.
+// its length, and else that. A server may put in fields of its own. Where there
+// is a newer one yet, ours is being deleted, and the server may say anything.
 func (s *session) replace(from string, m *sent, size int64, others []mail) error {
 	older := slices.DeleteFunc(others, func(o mail) bool { return o.uid > m.uid })
 	switch {
-	case size < 0 && len(older) == len(others):
+	case len(older) < len(others):
+	case size < 0:
 		return fmt.Errorf("%w: verify the upload: the mail is not there", backends.ErrUnavailable)
-	case size >= 0 && size < m.length:
+	case size < m.length:
 		err := fmt.Errorf("%w: verify the upload: the server stored %d bytes of %d", backends.ErrUnavailable, size, m.length)
 		return errors.Join(err, s.remove(from, []mail{{uid: m.uid}}))
 	}
