@@ -1,6 +1,7 @@
 package swift_test
 
 import (
+	"errors"
 	"testing"
 
 	"tklbam/backends"
@@ -38,6 +39,12 @@ func TestKeystone(t *testing.T) {
 			acc := whole
 			change(&acc)
 			_, err := tryOpen(t.Context(), swift.Environment{Swift: acc}, "swift://keystone", true)
+			for range 5 { // a loaded Keystone locks its own database out
+				if !errors.Is(err, backends.ErrUnavailable) {
+					break
+				}
+				_, err = tryOpen(t.Context(), swift.Environment{Swift: acc}, "swift://keystone", true)
+			}
 			wantFinal(t, err)
 			t.Log(err)
 		})
