@@ -135,6 +135,7 @@ CREATE USER own@localhost IDENTIFIED BY 'own'; GRANT ALL ON own.* TO own@localho
 
 // TestDatabases moves an application from one machine to another.
 func TestDatabases(t *testing.T) {
+	t.Parallel() // machines have a lock each
 	a := newStore(t)
 	r := a.quiet("tklbam-backup", toDisk)
 	says(t, r, 0, "MySQL: 2 databases, 2 saved", "PostgreSQL: 1 database, 1 saved")

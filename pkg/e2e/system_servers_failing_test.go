@@ -10,6 +10,7 @@ import (
 // TestServersFail: what is wrong with a server, or with its programs, does not
 // pass in silence, and costs no more than it must.
 func TestServersFail(t *testing.T) {
+	t.Parallel() // machines have a lock each
 	a := newStore(t)
 	a.write("/etc/tklbam/hooks.d/told", "#!/bin/sh\n[ \"$2\" != error ] || echo \"$TKLBAM_ERROR_MESSAGE\" >> /told\n")
 	a.must("chmod", "755", "/etc/tklbam/hooks.d/told")

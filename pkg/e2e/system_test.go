@@ -27,6 +27,7 @@ type origin struct {
 
 // TestSystems backs one machine up and restores it onto others.
 func TestSystems(t *testing.T) {
+	t.Parallel() // machines have a lock each
 	needsSystems(t)
 	disk := tempDir(t)
 	repo := repository(t, "e2e-lib", "e2e-app")
