@@ -162,5 +162,5 @@ func (b *box) clear(r result, codes ...int) int {
 	if r.code != 0 && (!strings.HasPrefix(r.stderr, "error: ") || strings.Count(r.stderr, "\n") > 3) {
 		b.t.Errorf("the error is not clear:\n%s", r.output())
 	}
-	return r.code + strings.Count(r.output(), " failed, attempt ")
+	return r.code + strings.Count(r.output(), ": attempt ")
 }
