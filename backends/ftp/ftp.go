@@ -55,9 +55,7 @@ type target struct {
 	address backends.Address
 	dialer  *dialer
 
-	mu     sync.Mutex
-	idle   []*session // in the directory; the latest used last
-	closed bool
+	idle *backends.Pool[*session] // in the directory
 
 	sweeping sync.Mutex
 	swept    bool // stale temporary files are removed
@@ -71,7 +69,10 @@ func open(ctx context.Context, env Environment, a backends.Address, opts backend
 	if err != nil {
 		return nil, err
 	}
-	t := &target{address: a, dialer: d}
+	t := &target{address: a, dialer: d, idle: &backends.Pool[*session]{
+		Max: maxIdle, Lives: func(ctx context.Context, s *session) bool { return s.lives(ctx) },
+		Abort: (*session).abort, Quit: (*session).quit,
+	}}
 	s, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -144,23 +145,11 @@ func (t *target) with(ctx context.Context, fn func(s *session) error) error {
 // take returns a connection in the directory: one that is idle and still
 // lives, or a new one.
 func (t *target) take(ctx context.Context) (*session, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		s, err := t.pop()
-		if err != nil {
-			return nil, err
-		}
-		if s == nil {
-			break
-		}
-		if s.lives(ctx) {
-			return s, nil
-		}
-		s.abort()
+	s, ok, err := t.idle.Take(ctx)
+	if ok || err != nil {
+		return s, err
 	}
-	s, err := t.dialer.dial(ctx)
+	s, err = t.dialer.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -171,34 +160,10 @@ func (t *target) take(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// pop returns an idle connection, nil if there is none.
-func (t *target) pop() (*session, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return nil, fs.ErrClosed
-	}
-	if len(t.idle) == 0 {
-		return nil, nil
-	}
-	last := len(t.idle) - 1
-	s := t.idle[last]
-	t.idle = t.idle[:last]
-	return s, nil
-}
-
 // give keeps a connection for later calls, if there are not enough.
 func (t *target) give(s *session) {
 	s.touch()
-	t.mu.Lock()
-	keep := !t.closed && len(t.idle) < maxIdle
-	if keep {
-		t.idle = append(t.idle, s)
-	}
-	t.mu.Unlock()
-	if !keep {
-		s.quit()
-	}
+	t.idle.Give(s)
 }
 
 // Delete implements backends.Backend.
@@ -254,13 +219,7 @@ func (s *session) size(name string) (int64, error) {
 
 // Close implements backends.Backend.
 func (t *target) Close() error {
-	t.mu.Lock()
-	idle := t.idle
-	t.idle, t.closed = nil, true
-	t.mu.Unlock()
-	for _, s := range idle {
-		s.quit()
-	}
+	t.idle.Close()
 	return nil
 }
 

@@ -138,8 +138,10 @@ func TestIdle(t *testing.T) {
 	s, p := vsftpd(t, "ftp", false).behind(t)
 	b := s.open(t, "/dir", backends.Options{})
 	drop := func() {
+		if err := ftp.Age(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
 		p.Control.Cut()
-		ftp.Age(b)
 	}
 	for range 2 {
 		drop()

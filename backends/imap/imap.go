@@ -22,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 
 	"tklbam/backends"
@@ -76,10 +75,10 @@ type target struct {
 	tempDir string
 	place   place
 
-	mu     sync.Mutex
-	idle   []*session // in the mailbox; the latest used last
-	closed bool
-	sizes  map[ref]int64 // of mails that don't say it
+	idle *backends.Pool[*session] // in the mailbox
+
+	mu    sync.Mutex
+	sizes map[ref]int64 // of mails that don't say it
 }
 
 // A ref names a mail for good: the number alone does so only as long as the
@@ -97,7 +96,10 @@ func open(ctx context.Context, env Environment, a backends.Address, opts backend
 	if err != nil {
 		return nil, err
 	}
-	t := &target{address: a, dialer: d, tempDir: env.TempDir, sizes: make(map[ref]int64)}
+	t := &target{address: a, dialer: d, tempDir: env.TempDir, sizes: make(map[ref]int64), idle: &backends.Pool[*session]{
+		Max: maxIdle, Lives: func(ctx context.Context, s *session) bool { return s.bound(ctx, s.refresh) == nil },
+		Abort: (*session).abort, Quit: (*session).quit,
+	}}
 	s, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func open(ctx context.Context, env Environment, a backends.Address, opts backend
 		s.abort()
 		return nil, err
 	}
-	t.give(s)
+	t.idle.Give(s)
 	return t, nil
 }
 
@@ -150,30 +152,18 @@ func (t *target) put(s *session, err error) {
 	if s.broken || isBroken(err) {
 		s.abort()
 	} else {
-		t.give(s)
+		t.idle.Give(s)
 	}
 }
 
 // take returns a connection in the mailbox: one that is idle and still lives,
 // or a new one.
 func (t *target) take(ctx context.Context) (*session, error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		s, err := t.pop()
-		if err != nil {
-			return nil, err
-		}
-		if s == nil {
-			break
-		}
-		if err := s.bound(ctx, s.refresh); err == nil {
-			return s, nil
-		}
-		s.abort()
+	s, ok, err := t.idle.Take(ctx)
+	if ok || err != nil {
+		return s, err
 	}
-	s, err := t.dialer.dial(ctx)
+	s, err = t.dialer.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -184,44 +174,9 @@ func (t *target) take(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// pop returns an idle connection, nil if there is none.
-func (t *target) pop() (*session, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return nil, fs.ErrClosed
-	}
-	if len(t.idle) == 0 {
-		return nil, nil
-	}
-	last := len(t.idle) - 1
-	s := t.idle[last]
-	t.idle = t.idle[:last]
-	return s, nil
-}
-
-// give keeps a connection for later calls, if there are not enough.
-func (t *target) give(s *session) {
-	t.mu.Lock()
-	keep := !t.closed && len(t.idle) < maxIdle
-	if keep {
-		t.idle = append(t.idle, s)
-	}
-	t.mu.Unlock()
-	if !keep {
-		s.quit()
-	}
-}
-
 // Close implements backends.Backend.
 func (t *target) Close() error {
-	t.mu.Lock()
-	idle := t.idle
-	t.idle, t.closed = nil, true
-	t.mu.Unlock()
-	for _, s := range idle {
-		s.quit()
-	}
+	t.idle.Close()
 	return nil
 }
 

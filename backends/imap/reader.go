@@ -190,7 +190,7 @@ func (e *encoded) advance(p []byte) (n int, err error) {
 // start asks for the next piece, with a session that it gives back.
 func (e *encoded) start(s *session) error {
 	if s.validity != e.ref.validity {
-		e.target.give(s)
+		e.target.idle.Give(s)
 		return errReplaced
 	}
 	e.release = s.tie(e.ctx)
@@ -214,7 +214,7 @@ func (e *encoded) finish(err error) error {
 	if isBroken(err) {
 		p.abandon()
 	} else {
-		e.target.give(p.session)
+		e.target.idle.Give(p.session)
 	}
 	return err
 }
