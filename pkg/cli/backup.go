@@ -285,7 +285,7 @@ func (a *app) session(c *cli.Context, r *registry.Registry, cf *conf.Conf, job *
 		}
 	}
 	rep := a.newReporter(job.json, job.quiet, log)
-	rep.sends = len(localDir(b.String())) == 0 && !job.simulate
+	rep.sends = overNetwork(b.String()) && !job.simulate
 	// Only somebody who watches wants to know the time left.
 	opts.Report, opts.Estimate = rep, term.IsTerminal(a.stderr) && !job.quiet
 	var lag atomic.Int64
@@ -365,6 +365,9 @@ func localDir(address string) []string {
 	}
 	return []string{a.Path}
 }
+
+// overNetwork reports whether a target is none of this machine's directories.
+func overNetwork(address string) bool { return len(localDir(address)) == 0 }
 
 // printSummary ends the output of a command: text, or a line of JSON.
 func (a *app) printSummary(asJSON bool, sum any, text string) error {

@@ -67,7 +67,7 @@ func (a *app) copy(c *cli.Context, r *registry.Registry, log *logFile, logfile s
 	}
 	defer to.Close()
 	rep := a.newReporter(c.Bool("json"), c.Bool("quiet"), log)
-	rep.sends = len(localDir(to.String())) == 0
+	rep.sends = overNetwork(to.String())
 	rep.Phase("copying")
 	copied, err := a.copyChains(c, r, chain.CopyOptions{
 		From: from, To: to, Parallel: parallelFor(cf, to.String()), Simulate: c.Bool("simulate"), Report: rep,

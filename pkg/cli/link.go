@@ -182,14 +182,13 @@ func (a *app) retrying(_, _ string, attempt int, wait time.Duration, err error) 
 
 // parallelFor is how many volumes are on their way at once.
 func parallelFor(cf *conf.Conf, address string) int {
-	const overNetwork = 4
 	switch {
 	case cf.Parallel > 0:
 		return cf.Parallel
-	case len(localDir(address)) > 0:
-		return 0 // what suits a disk
+	case overNetwork(address):
+		return 4
 	}
-	return overNetwork
+	return 0 // what suits a disk
 }
 
 // A source is where a restore or status reads from.
@@ -256,7 +255,7 @@ func (a *app) caution(what string, err error) {
 
 // cached keeps the volumes that are fetched, in case a restore is repeated.
 func (a *app) cached(cf *conf.Conf, b backends.Backend) backends.Backend {
-	if len(localDir(b.String())) > 0 {
+	if !overNetwork(b.String()) {
 		return b
 	}
 	return cache.New(b, cache.Options{
